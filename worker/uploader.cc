@@ -27,6 +27,12 @@ namespace {
 constexpr absl::Duration kPoll = absl::Milliseconds(200);
 constexpr size_t kMaxWhyBytes = 2000;  // of a refusal, in the job's log
 
+// A refusal as the job's log takes it.
+std::string Reason(const absl::Status& why) {
+  const std::string reason(why.message());
+  return ValidUtf8(std::string_view(reason).substr(0, kMaxWhyBytes));
+}
+
 // Beside a linked checkpoint: the sequence number of its event.
 std::string SeqPath(const std::string& item) { return item + ".seq"; }
 
@@ -149,6 +155,7 @@ void Uploader::Run() {
     if (abandoned.HasBeenNotified()) return;  // what is not committed stays for the daemon's next start
     if (status.ok()) {
       stored_step_ = item->manifest.step;
+      told_waiting_ = false;
       spdlog::info("job {}: the coordinator has the checkpoint of step {}", calls_->lease().job_id(),
                    item->manifest.step);
     } else if (absl::IsCancelled(status)) {
@@ -181,44 +188,55 @@ absl::Status Uploader::Upload(const Item& item) {
   bool passed_over = false;
   Backoff backoff;
   while (true) {
-    absl::Status no_room;
+    absl::Status not_stored;  // the coordinator has no room for it, or its disk fails
     const absl::Status answer = calls_->Retry(abandoned, [&]() -> absl::Status {
-      no_room = absl::OkStatus();
+      not_stored = absl::OkStatus();
       if (calls_->events_given_up()) return absl::DataLossError("the coordinator lacks the events before it for good");
       passed_over = tries++ > 0 && !IsKept(item) && IsPassedOver();
       if (passed_over) return absl::OkStatus();
       absl::Status said = UploadOnce(item);
       if (!absl::IsResourceExhausted(said)) return said;
-      no_room = std::move(said);
+      not_stored = std::move(said);
       return absl::OkStatus();  // not for Retry, whose pauses know nothing of the grace
     });
     if (passed_over) return absl::CancelledError("passed over for a newer one");
-    if (no_room.ok()) {
-      no_room_since_.reset();
+    if (not_stored.ok()) {
+      refused_since_.reset();
       return answer;
     }
-    if (HasWaitedForRoom()) {
+    TellWaiting(item, not_stored);
+    if (HasWaitedEnough()) {
       return absl::InvalidArgumentError(
           absl::StrCat("the job was cancelled, and in the ", absl::FormatDuration(grace_),
-                       " that it then waits the coordinator had no room for it: ", no_room.message()));
+                       " that it then waits the coordinator could not store it: ", not_stored.message()));
     }
-    PauseForRoom(backoff.Next());
+    Pause(backoff.Next());
   }
 }
 
-bool Uploader::HasWaitedForRoom() {
+bool Uploader::HasWaitedEnough() {
   if (calls_->control().reason() != StopReason::kCancel) return false;
   const absl::Duration now = BootTime();
-  if (!no_room_since_) no_room_since_ = now;
-  return now - *no_room_since_ >= grace_;
+  if (!refused_since_) refused_since_ = now;
+  return now - *refused_since_ >= grace_;
 }
 
-void Uploader::PauseForRoom(absl::Duration pause) {
+void Uploader::Pause(absl::Duration pause) {
   const absl::Notification& abandoned = calls_->control().abandoned();
   const absl::Duration until = BootTime() + pause;
-  while (BootTime() < until && !HasWaitedForRoom()) {
+  while (BootTime() < until && !HasWaitedEnough()) {
     if (abandoned.WaitForNotificationWithTimeout(kPoll)) return;
   }
+}
+
+void Uploader::TellWaiting(const Item& item, const absl::Status& why) {
+  if (told_waiting_) return;
+  told_waiting_ = true;
+  const std::string told = absl::StrCat("the checkpoint of step ", item.manifest.step,
+                                        " waits, as the coordinator cannot store it now: ", Reason(why),
+                                        "; what helps: sinkctl why ", calls_->lease().job_id());
+  spdlog::warn("job {}: {}", calls_->lease().job_id(), LogText(told));
+  spool_->Append(pipe::Encode(pipe::Log{"warning", told}), WallTimeMs());
 }
 
 std::string Uploader::TellLost(const Item& item, const absl::Status& why) {
@@ -226,10 +244,8 @@ std::string Uploader::TellLost(const Item& item, const absl::Status& why) {
   if (stored_step_)
     stays = *stored_step_ == 0 ? "; the job has no other"
                                : absl::StrCat("; that of step ", *stored_step_, ", the newest that is stored, stays");
-  const std::string reason(why.message());
   const std::string told =
-      absl::StrCat("the checkpoint of step ", item.manifest.step,
-                   " is lost: ", ValidUtf8(std::string_view(reason).substr(0, kMaxWhyBytes)), stays);
+      absl::StrCat("the checkpoint of step ", item.manifest.step, " is lost: ", Reason(why), stays);
   spdlog::warn("job {}: {}", calls_->lease().job_id(), LogText(told));
   spool_->Append(pipe::Encode(pipe::Log{"error", told}), WallTimeMs());
   return told;

@@ -24,9 +24,9 @@ namespace sink::worker {
 class Uploader {
  public:
   // `folder` holds what is on its way, as links, so that the trainer may delete its own; a checkpoint that an earlier
-  // daemon left there is taken up. `grace`: how long a job that was cancelled still waits for room at the
-  // coordinator; then what it has not delivered is given up. `stored_step`: of the newest checkpoint that the
-  // coordinator has, 0 for none, if that is known. All must outlive this object.
+  // daemon left there is taken up. `grace`: how long a job that was cancelled still waits where the coordinator cannot
+  // store it; then what it has not delivered is given up. `stored_step`: of the newest checkpoint that the coordinator
+  // has, 0 for none, if that is known. All must outlive this object.
   Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t keep_period, absl::Duration grace,
            std::optional<int64_t> stored_step = std::nullopt);
   ~Uploader();
@@ -62,10 +62,12 @@ class Uploader {
   bool IsPassedOver() ABSL_LOCKS_EXCLUDED(mutex_);
   bool IsKept(const Item& item) const { return keep_period_ > 0 && item.manifest.step % keep_period_ == 0; }
   absl::Status Upload(const Item& item);
-  // The coordinator, which has no room, has refused a cancelled job's checkpoints for the whole grace.
-  bool HasWaitedForRoom();
+  // The coordinator has no room, or its disk fails, and has refused a cancelled job's checkpoints for the whole grace.
+  bool HasWaitedEnough();
   // Until the time to try again, or until a cancelled job's grace is over.
-  void PauseForRoom(absl::Duration pause);
+  void Pause(absl::Duration pause);
+  // Tells this daemon's log and the job's that a checkpoint waits, and why: once until one has been stored.
+  void TellWaiting(const Item& item, const absl::Status& why);
   // Tells the job's log of a checkpoint that was refused for good; returns what it tells.
   std::string TellLost(const Item& item, const absl::Status& why);
   absl::Status UploadOnce(const Item& item);
@@ -77,8 +79,9 @@ class Uploader {
   const int64_t keep_period_;  // steps; 0: none is kept for good
   const absl::Duration grace_;
   // Of the thread.
-  std::optional<absl::Duration> no_room_since_;  // boot time, from the cancellation on
-  std::optional<int64_t> stored_step_;           // of the newest checkpoint that the coordinator has
+  std::optional<absl::Duration> refused_since_;  // boot time, from the cancellation on
+  bool told_waiting_ = false;
+  std::optional<int64_t> stored_step_;  // of the newest checkpoint that the coordinator has
 
   absl::Mutex mutex_;
   std::deque<Item> waiting_ ABSL_GUARDED_BY(mutex_);  // those to be kept, and the newest

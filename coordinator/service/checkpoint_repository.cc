@@ -157,7 +157,7 @@ std::vector<std::string> NamesIn(const std::string& folder) {
 absl::Status RemoveAll(const std::string& path) {
   std::error_code error;
   fs::remove_all(path, error);
-  return error ? absl::ErrnoToStatus(error.value(), absl::StrCat("cannot remove ", path)) : absl::OkStatus();
+  return error ? SystemStatus(error.value(), "remove", path) : absl::OkStatus();
 }
 
 }  // namespace

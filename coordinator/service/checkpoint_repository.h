@@ -4,7 +4,8 @@
 // its folder is complete and synced, and a folder goes after its row has gone. Every step may be repeated.
 //
 // Paths are made here from checked ids and numbers. Any thread may call any method; methods on the same checkpoint take
-// turns. RESOURCE_EXHAUSTED "disk full: ..." from each that writes, and "too much for one job: ..." from Begin.
+// turns. RESOURCE_EXHAUSTED "disk full: ..." from each that writes, and "too much for one job: ..." from Begin;
+// PERMISSION_DENIED or INTERNAL where the disk or the system fails it, and from Begin whatever ToStatus makes of that.
 #pragma once
 
 #include <array>

@@ -14,10 +14,21 @@ namespace {
 
 constexpr size_t kIdDigits = 8;  // of a job, to name it by
 
-// `why`: there is no room on the disk, or in a job's share of it.
-std::string WayOut(const std::string& why) {
-  const char* const first = absl::StrContains(why, kTooMuchForOneJob) ? "allow it more" : "make room there";
-  return absl::StrCat(first, ", or forget checkpoints that nobody needs: sinkctl checkpoint drop");
+bool IsForRoom(const absl::Status& why) { return absl::IsResourceExhausted(why); }
+
+// Why a checkpoint waits, and what helps: there is no room on the disk or in a job's share of it, the coordinator may
+// not write there, or the disk or the system fails it.
+std::string WayOut(const absl::Status& status) {
+  const std::string why(status.message());
+  if (IsForRoom(status)) {
+    const char* const first = absl::StrContains(why, kTooMuchForOneJob) ? "allow it more" : "make room there";
+    return absl::StrCat(why, "; ", first, ", or forget checkpoints that nobody needs: sinkctl checkpoint drop");
+  }
+  if (absl::IsPermissionDenied(status)) {
+    return absl::StrCat(why, "; give the folder to the coordinator's user (chown -R), or mount its disk to be written");
+  }
+  return absl::StrCat(why, "; see to that disk, or, where too many files are open, raise LimitNOFILE in the ",
+                      "coordinator's unit and restart it");
 }
 
 std::string MiBLeft(uint64_t bytes) { return absl::StrCat(bytes >> 20, " MiB are left"); }
@@ -35,7 +46,8 @@ void DiskWatch::Look(int64_t now_ms) {
                       : free / 4 < reserve_bytes_ ? Level::kLow
                                                   : Level::kRoom;
   warning_ = WarningOf(level, free);
-  const bool another = std::exchange(level_, level) != level;
+  const Level before = std::exchange(level_, level);
+  const bool another = before != level;
   if (another) ++changes_;
   if (level == Level::kWaited) {
     if (!another && now_ms - told_ms_ < kTellEveryMs) return;
@@ -44,7 +56,8 @@ void DiskWatch::Look(int64_t now_ms) {
     return;
   }
   if (level == Level::kRoom) {
-    spdlog::info("the disk of {} has room again: {}", folder_, MiBLeft(free));
+    const char* const better = before == Level::kWaited ? "keeps no checkpoint waiting any more" : "has room again";
+    spdlog::info("the disk of {} {}: {}", folder_, better, MiBLeft(free));
   } else {
     spdlog::error("{} ({})", warning_, folder_);
   }
@@ -61,9 +74,10 @@ std::string DiskWatch::WarningOf(Level level, uint64_t free) const {
     case Level::kWaited: {
       const auto& [job_id, first] = *waiting_.begin();
       const size_t others = waiting_.size() - 1;
-      return absl::StrCat("the coordinator has no room for a checkpoint of job ", job_id.substr(0, kIdDigits),
-                          others == 0 ? "" : absl::StrCat(" (and of ", others, " more)"), ", which waits: ", first.why,
-                          "; ", WayOut(first.why));
+      return absl::StrCat("the coordinator ", IsForRoom(first.why) ? "has no room for" : "cannot store",
+                          " a checkpoint of job ", job_id.substr(0, kIdDigits),
+                          others == 0 ? "" : absl::StrCat(" (and of ", others, " more)"),
+                          ", which waits: ", WayOut(first.why));
     }
     case Level::kFull:
       return absl::StrCat("the coordinator's disk is full: ", MiBLeft(free), ", and ", reserve,
@@ -75,7 +89,13 @@ std::string DiskWatch::WarningOf(Level level, uint64_t free) const {
 
 void DiskWatch::Refused(const std::string& job_id, const absl::Status& why, int64_t now_ms) {
   MutexLock lock(&mutex_);
-  waiting_[job_id] = {std::string(why.message()), now_ms};
+  waiting_[job_id] = {why, now_ms};
+}
+
+void DiskWatch::FoundRoom(const std::string& job_id) {
+  MutexLock lock(&mutex_);
+  const auto found = waiting_.find(job_id);
+  if (found != waiting_.end() && IsForRoom(found->second.why)) waiting_.erase(found);
 }
 
 void DiskWatch::WaitsNoMore(const std::string& job_id) {
@@ -96,10 +116,12 @@ std::string DiskWatch::WarningFor(const Job& job) const {
     const bool explained = level_ == Level::kFull && job.state == JobState::kQueued;
     return explained || level_ == Level::kWaited ? "" : warning_;
   }
-  return absl::StrCat("its checkpoint waits for room at the coordinator, ",
+  const absl::Status& why = found->second.why;
+  return absl::StrCat("its checkpoint waits ",
+                      IsForRoom(why) ? "for room at the coordinator, " : "until the coordinator can store it, ",
                       job.cancel_requested ? "and is given up after its worker's grace, as the job is being stopped: "
                                            : "without which it cannot end: ",
-                      found->second.why, "; ", WayOut(found->second.why));
+                      WayOut(why));
 }
 
 uint64_t DiskWatch::changes() const {
@@ -119,7 +141,7 @@ absl::Status DiskWatch::CheckRoom() const {
 
 void DiskWatch::AddSeries(Families* families) const {
   MutexLock lock(&mutex_);
-  families->Gauge("sink_checkpoints_waiting", "Jobs whose checkpoint finds no room on the coordinator's disk",
+  families->Gauge("sink_checkpoints_waiting", "Jobs whose checkpoint the coordinator has no room for, or cannot write",
                   static_cast<double>(waiting_.size()));
 }
 

@@ -1,6 +1,7 @@
-// Whether the coordinator's disk has room, in all and for the checkpoints that workers want to send: looked at once a
-// tick, told in the log when it changes, and to people who ask for a status or why a job is where it is. A disk that
-// fills up unnoticed keeps every job FINALIZING, as no checkpoint can be taken. Any thread.
+// Whether the coordinator's disk has room, in all and for the checkpoints that workers want to send, and takes them:
+// looked at once a tick, told in the log when it changes, and to people who ask for a status or why a job is where it
+// is. A disk that fills up unnoticed, or is read-only, keeps every job FINALIZING, as no checkpoint can be taken. Any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -28,13 +29,16 @@ class DiskWatch {
 
   // Times are of a steady clock.
   void Look(int64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
-  // There is no room for the job's checkpoint, on the disk or in the job's share of it; `why`, RESOURCE_EXHAUSTED, says
-  // how much it needs and how much it may have.
+  // The job's checkpoint cannot be stored now. `why`, RESOURCE_EXHAUSTED: there is no room for it, on the disk or in
+  // the job's share of it, and how much it needs and may have; any other: what failed, with its path.
   void Refused(const std::string& job_id, const absl::Status& why, int64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
-  // It is on its way, or none is to come.
+  // Its upload has begun: it waits for room no more. What failed otherwise may fail again, and is told until one is
+  // committed.
+  void FoundRoom(const std::string& job_id) ABSL_LOCKS_EXCLUDED(mutex_);
+  // It is stored, or none is to come.
   void WaitsNoMore(const std::string& job_id) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // A sentence for people, as of the last look; empty as long as there is room.
+  // A sentence for people, as of the last look; empty as long as there is room and no checkpoint waits.
   std::string Warning() const ABSL_LOCKS_EXCLUDED(mutex_);
   // What of it concerns the job, whose explanation (JobQueries) says by itself that nothing is started; empty: nothing,
   // or the job has ended.
@@ -49,9 +53,9 @@ class DiskWatch {
  private:
   static constexpr int64_t kTellEveryMs = 30'000;  // of a checkpoint that goes on waiting
 
-  enum class Level { kRoom, kLow, kWaited, kFull };  // kWaited: there is some, and a checkpoint needs more
+  enum class Level { kRoom, kLow, kWaited, kFull };  // kWaited: there is some, and a checkpoint waits
   struct Waiting {
-    std::string why;
+    absl::Status why;
     int64_t refused_ms = 0;  // last
   };
 

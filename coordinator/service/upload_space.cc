@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/files/file_status.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
@@ -85,8 +86,7 @@ std::set<std::string> UploadSpace::Jobs() const {
 UploadSpace::FreeBytes UploadSpace::FreeBytesAt(std::string folder) {
   return [folder = std::move(folder)]() -> absl::StatusOr<uint64_t> {
     struct statvfs disk;
-    if (statvfs(folder.c_str(), &disk) != 0)
-      return absl::ErrnoToStatus(errno, "cannot examine the disk of checkpoints");
+    if (statvfs(folder.c_str(), &disk) != 0) return SystemStatus(errno, "examine the disk of", folder);
     return uint64_t{disk.f_bavail} * disk.f_frsize;
   };
 }

@@ -57,6 +57,12 @@ class LeaseReactor final : public grpc::ServerUnaryReactor {
   const std::shared_ptr<LeaseDesk::Question> question_;
 };
 
+// Whether the coordinator's disk failed it: all else that Write and Commit say is what the worker did wrong, or has to
+// do first.
+bool IsFailedByDisk(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) || absl::IsPermissionDenied(status) || absl::IsInternal(status);
+}
+
 }  // namespace
 
 absl::Status WorkerServiceImpl::IsWorker(const grpc::ServerContextBase& context, const std::string& worker_id) const {
@@ -155,11 +161,8 @@ grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext* context, co
     checkpoints_->RemoveOthers(key, *rows);
     here = begin();
   }
-  if (absl::IsResourceExhausted(here.status())) {
-    disk_->Refused(key.job_id, here.status(), now_().steady_ms);
-  } else {
-    disk_->WaitsNoMore(key.job_id);
-  }
+  if (!here.ok() && !absl::IsInvalidArgument(here.status())) return AnswerNotStored(key.job_id, here.status());
+  disk_->FoundRoom(key.job_id);
   if (!here.ok()) return ToGrpc(here.status());
   for (uint64_t bytes : *here) response->add_committed(bytes);
   return grpc::Status::OK;
@@ -181,6 +184,7 @@ grpc::Status WorkerServiceImpl::WriteCheckpoint(grpc::ServerContext* context,
   const CheckpointKey key = KeyOf(first);
   const auto bytes = ReceiveChunks(key, std::move(first), checkpoints_,
                                    [&](v1::WriteCheckpointRequest* next) { return ticket->ReadNext(reader, next); });
+  if (IsFailedByDisk(bytes.status())) return AnswerNotStored(key.job_id, bytes.status());
   if (!bytes.ok()) return ToGrpc(bytes.status());
   response->set_bytes(*bytes);
   return grpc::Status::OK;
@@ -197,6 +201,7 @@ grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext* context,
   const auto job = workers_->CheckLease(request->worker_id(), lease, now_());
   if (!job.ok()) return fail_stop_->AnswerWorker(job.status());
   const auto files = checkpoints_->Commit(KeyOf(*request), request->manifest_hash());
+  if (IsFailedByDisk(files.status())) return AnswerNotStored(lease.job_id, files.status());
   if (!files.ok()) return ToGrpc(files.status());
   const CheckpointCommit commit{.step = request->step(),
                                 .manifest_hash = request->manifest_hash(),
@@ -204,6 +209,7 @@ grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext* context,
                                 .events_seq = request->events_seq()};
   const auto dropped = workers_->CommitCheckpoint(request->worker_id(), lease, commit, now_());
   if (!dropped.ok()) return fail_stop_->AnswerWorker(dropped.status());
+  disk_->WaitsNoMore(lease.job_id);
   RemoveLeftovers(KeyOf(*request));
   return grpc::Status::OK;
 }
@@ -235,6 +241,11 @@ grpc::Status WorkerServiceImpl::Finish(grpc::ServerContext* context, const v1::F
   disk_->WaitsNoMore(request->lease().job_id());
   RemoveLeftovers({request->lease().job_id(), request->lease().fence() + 1, 0});
   return grpc::Status::OK;
+}
+
+grpc::Status WorkerServiceImpl::AnswerNotStored(const std::string& job_id, const absl::Status& why) {
+  disk_->Refused(job_id, why, now_().steady_ms);
+  return ToGrpc(absl::ResourceExhaustedError(why.message()));
 }
 
 void WorkerServiceImpl::RemoveLeftovers(const CheckpointKey& next) {

@@ -59,6 +59,10 @@ class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lea
   // The service's name for sink::Lease, which Lease() above hides.
   using LeaseToken = sink::Lease;
 
+  // The answer where the job's checkpoint cannot be stored now, which `disk_` tells people: RESOURCE_EXHAUSTED,
+  // whatever failed, as the worker has nothing to mend and nothing to do but to wait.
+  grpc::Status AnswerNotStored(const std::string& job_id, const absl::Status& why);
+
   // Removes checkpoints' files of this job before `next` that have no row: pushed out, or left by a lost attempt. A
   // failure is logged; the next upload, scrub or start tries again.
   void RemoveLeftovers(const CheckpointKey& next);

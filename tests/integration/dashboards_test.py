@@ -25,7 +25,8 @@ from sink_cluster import Cluster, Prometheus, skip, wait_for
 SPANS = {"15m": "10s", "1h": "60s"}
 DISK = "size=192m"
 FAULTS = {"SinkCoordinatorDown", "SinkNoWorker", "SinkWorkerQuarantined", "SinkJobStalled", "SinkFailures",
-          "SinkDiskNearlyFull", "SinkCallsRefused", "SinkConnectionsRefused", "SinkPortDeaf", "SinkDescriptorsShort"}
+          "SinkDiskNearlyFull", "SinkCheckpointsWaiting", "SinkCallsRefused", "SinkConnectionsRefused", "SinkPortDeaf",
+          "SinkDescriptorsShort"}
 FILES = 1024  # that the coordinator may have open; half of what is left for connections is one address's
 
 
@@ -126,7 +127,7 @@ def namespace_with_small_disk(folder):
                f'mount -t tmpfs -o {DISK} tmpfs {folder} && exec "$@"', "sh"]
     allowed = subprocess.run([*wrapper, "true"], capture_output=True).returncode == 0
     if not allowed:
-        print("no mount namespaces here: the fault of SinkDiskNearlyFull cannot be planted")
+        print("no mount namespaces here: SinkDiskNearlyFull's fault, and SinkCheckpointsWaiting's, cannot be planted")
     return wrapper if allowed else []
 
 
@@ -224,8 +225,9 @@ def main():
             root = pathlib.Path(f"/proc/{cluster.pid('coordinator')}/root")
             fill_disk(root / (cluster.path / "coordinator").relative_to("/"))
             fires("SinkDiskNearlyFull")
+            fires("SinkCheckpointsWaiting")  # of the live job that nobody has stopped
         time.sleep(12)  # longer than the shortened span: these faults last
-        lasting = {"SinkJobStalled", "SinkFailures"} | ({"SinkDiskNearlyFull"} if small_disk else set())
+        lasting = {"SinkJobStalled", "SinkFailures"} | ({"SinkDiskNearlyFull", "SinkCheckpointsWaiting"} if small_disk else set())
         assert lasting <= prometheus.firing(), f"of {lasting}, only {prometheus.firing()} still fire"
         use_up_descriptors(cluster)
         fires("SinkDescriptorsShort")

@@ -26,13 +26,18 @@ namespace {
 
 constexpr absl::Duration kGrace = absl::Milliseconds(300);
 
-// Has no room for any checkpoint.
+// Has no room for any checkpoint as long as it is full.
 class Full : public FakeCoordinator {
  public:
-  absl::StatusOr<v1::BeginCheckpointResponse> BeginCheckpoint(const v1::BeginCheckpointRequest&) override {
+  absl::StatusOr<v1::BeginCheckpointResponse> BeginCheckpoint(const v1::BeginCheckpointRequest& request) override {
+    if (!full) return FakeCoordinator::BeginCheckpoint(request);
     ++refused;
     return absl::ResourceExhaustedError("disk full");
   }
+  void WaitUntilRefused(int times) const {
+    while (refused < times) absl::SleepFor(absl::Milliseconds(10));
+  }
+  std::atomic<bool> full = true;
   std::atomic<int> refused = 0;
 };
 
@@ -55,6 +60,18 @@ std::string SaveCheckpoint(const testing::TempDir& dir, int64_t step) {
   for (const char* file : {"model.safetensors", "trainer.json"}) std::ofstream(folder + "/" + file) << file;
   EXPECT_TRUE(run::WriteManifest(folder, step).ok());
   return folder;
+}
+
+// What was told to the job's log.
+std::vector<pipe::Log> Told(Spool& spool) {
+  std::vector<pipe::Log> lines;
+  for (const SpoolRecord& record : spool.Read(1, 10, 1 << 20)) {
+    const auto parsed = pipe::Parse(record.line);
+    const auto* line = parsed.event ? std::get_if<pipe::Log>(&*parsed.event) : nullptr;
+    EXPECT_NE(line, nullptr) << record.line;
+    if (line != nullptr) lines.push_back(*line);
+  }
+  return lines;
 }
 
 TEST(Uploader, ACheckpointThatIsAnnouncedAgainWhileItIsUploadedArrives) {
@@ -91,14 +108,14 @@ TEST(Uploader, WaitsForRoomUntilTheJobIsCancelledAndThenForItsGrace) {
   const std::string waiting = dir / ("upload/" + run::CheckpointFolderName(7));
   Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace);
   ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 0).ok());
-  while (coordinator.refused < 3) absl::SleepFor(absl::Milliseconds(10));  // for more than the grace
+  coordinator.WaitUntilRefused(3);  // for more than the grace
   EXPECT_TRUE(std::filesystem::exists(waiting)) << "it waits as long as nobody has cancelled the job";
   control.Request(StopReason::kCancel);
   const absl::Status given_up = uploader.WaitUntilCommitted();
   EXPECT_TRUE(absl::IsInvalidArgument(given_up)) << given_up;
   EXPECT_EQ(given_up.message(),
             "the checkpoint of step 7 is lost: the job was cancelled, and in the 300ms that it then waits the "
-            "coordinator had no room for it: disk full");
+            "coordinator could not store it: disk full");
   EXPECT_FALSE(std::filesystem::exists(waiting));
 }
 
@@ -115,16 +132,42 @@ TEST(Uploader, TellsTheJobsLogOfACheckpointThatIsLostAndOfTheOneThatStays) {
   Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace, /*stored_step=*/5);
   ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 0).ok());
   const absl::Status given_up = uploader.WaitUntilCommitted();
-  const std::vector<SpoolRecord> told = (*spool)->Read(1, 10, 1 << 20);
-  ASSERT_EQ(told.size(), 1u);
-  const auto parsed = pipe::Parse(told[0].line);
-  ASSERT_TRUE(parsed.event);
-  const auto* line = std::get_if<pipe::Log>(&*parsed.event);
-  ASSERT_NE(line, nullptr) << told[0].line;
-  EXPECT_EQ(line->level, "error");
-  EXPECT_EQ(line->message, given_up.message());
-  EXPECT_THAT(line->message, ::testing::StartsWith("the checkpoint of step 7 is lost: "));
-  EXPECT_THAT(line->message, ::testing::EndsWith("; that of step 5, the newest that is stored, stays"));
+  const std::vector<pipe::Log> told = Told(**spool);
+  ASSERT_EQ(told.size(), 2u) << "that it waits, and that it is lost";
+  EXPECT_EQ(told[1].level, "error");
+  EXPECT_EQ(told[1].message, given_up.message());
+  EXPECT_THAT(told[1].message, ::testing::StartsWith("the checkpoint of step 7 is lost: "));
+  EXPECT_THAT(told[1].message, ::testing::EndsWith("; that of step 5, the newest that is stored, stays"));
+}
+
+TEST(Uploader, TellsTheJobsLogOnceThatACheckpointWaitsAndAgainWhenOneHasBeenStoredSince) {
+  testing::TempDir dir;
+  Full coordinator;
+  const std::string lease = coordinator.AddJob("job1", "{}");
+  StopControl control;
+  LeasedCalls calls(&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &control, [] {});
+  auto spool = Spool::Open(dir / "spool", Spool::Options());
+  ASSERT_TRUE(spool.ok()) << spool.status();
+  Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace);
+  for (const int64_t step : {7, 8}) {
+    coordinator.full = true;
+    const std::string folder = SaveCheckpoint(dir, step);
+    const int before = coordinator.refused;
+    ASSERT_TRUE(uploader.Offer(folder, step, run::ReadManifest(folder)->hash, 0).ok());
+    coordinator.WaitUntilRefused(before + 2);
+    coordinator.full = false;
+    const absl::Status stored = uploader.WaitUntilCommitted();
+    EXPECT_TRUE(stored.ok()) << stored;
+  }
+  const std::vector<pipe::Log> told = Told(**spool);
+  ASSERT_EQ(told.size(), 2u);
+  for (const size_t i : {0u, 1u}) {
+    EXPECT_EQ(told[i].level, "warning");
+    EXPECT_EQ(told[i].message,
+              "the checkpoint of step " + std::to_string(7 + i) +
+                  " waits, as the coordinator cannot store it now: disk full; what helps: sinkctl why " +
+                  calls.lease().job_id());
+  }
 }
 
 TEST(Uploader, ACancelledJobsGraceEndsWithinTheUploadersPause) {
@@ -138,7 +181,7 @@ TEST(Uploader, ACancelledJobsGraceEndsWithinTheUploadersPause) {
   const std::string folder = SaveCheckpoint(dir, 7);
   Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace);
   ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 0).ok());
-  while (coordinator.refused < 4) absl::SleepFor(absl::Milliseconds(10));  // the next pause is one of 1.3 s or more
+  coordinator.WaitUntilRefused(4);  // the next pause is one of 1.3 s or more
   const absl::Time cancelled = absl::Now();
   control.Request(StopReason::kCancel);
   EXPECT_FALSE(uploader.WaitUntilCommitted().ok());

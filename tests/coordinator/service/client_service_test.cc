@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "absl/synchronization/notification.h"
@@ -21,7 +22,18 @@ using ::testing::StartsWith;
 using testing::Submission;
 using testing::SweepYaml;
 
-class ClientServiceTest : public testing::ServiceTest {};
+class ClientServiceTest : public testing::ServiceTest {
+ protected:
+  // What is said of the disk, once the next look at it has come; empty where nothing is to be said, and is not.
+  std::string Warning(bool expected) {
+    for (int i = 0; i < 500; ++i) {
+      const auto sweeps = client_->ListSweeps({});
+      if (sweeps->warnings().empty() != expected) return expected ? sweeps->warnings(0) : std::string();
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    return "no change";
+  }
+};
 
 std::string Log(const std::string& text) { return R"({"type":"log","level":"info","message":")" + text + "\"}"; }
 
@@ -280,17 +292,8 @@ TEST_F(ClientServiceTest, ACheckpointThatDoesNotFitIsToldEverywhereUntilItsUploa
     request.mutable_files(0)->set_size(uint64_t{1} << 40);
     EXPECT_TRUE(absl::IsResourceExhausted(worker().BeginCheckpoint(request).status()));
   };
-  // Once the next look at the disk has come.
-  const auto warning = [&](bool expected) {
-    for (int i = 0; i < 500; ++i) {
-      const auto sweeps = client_->ListSweeps({});
-      if (sweeps->warnings().empty() != expected) return expected ? sweeps->warnings(0) : std::string();
-      absl::SleepFor(absl::Milliseconds(10));
-    }
-    return std::string("no change");
-  };
   refuse();
-  EXPECT_THAT(warning(true), AllOf(StartsWith("the coordinator has no room for a checkpoint of job " +
+  EXPECT_THAT(Warning(true), AllOf(StartsWith("the coordinator has no room for a checkpoint of job " +
                                               grant.lease().job_id().substr(0, 8)),
                                    HasSubstr("are free on the coordinator"), HasSubstr("make room")));
   EXPECT_FALSE(client_->ListSweeps({})->disk_full()) << "the others go on";
@@ -301,16 +304,47 @@ TEST_F(ClientServiceTest, ACheckpointThatDoesNotFitIsToldEverywhereUntilItsUploa
   why.set_id(grant.lease().job_id());
   EXPECT_THAT(client_->WhyJob(why)->reasons(0), HasSubstr("without which it cannot end"));
   ASSERT_TRUE(Begin(grant.lease(), 10, testing::TestCheckpoint()).ok());
-  EXPECT_EQ(warning(false), "");
+  EXPECT_EQ(Warning(false), "");
   EXPECT_THAT(client_->WhyJob(why)->reasons(0), HasSubstr("has it"));
   refuse();
-  EXPECT_NE(warning(true), "no change");
+  EXPECT_NE(Warning(true), "no change");
   v1::CancelRequest cancel;
   cancel.add_job_ids(grant.lease().job_id());
   ASSERT_TRUE(client_->Cancel(cancel).ok());
   EXPECT_THAT(client_->WhyJob(why)->reasons(0), HasSubstr("is given up after its worker's grace"));
   ASSERT_TRUE(Finish(grant.lease(), 1).ok());
-  EXPECT_EQ(warning(false), "");
+  EXPECT_EQ(Warning(false), "");
+}
+
+TEST_F(ClientServiceTest, ACheckpointThatCannotBeWrittenIsToldEverywhereUntilItIsStoredAndItsWorkerOnlyWaits) {
+  const v1::Grant grant = RunningJob();
+  const testing::TestCheckpoint checkpoint;
+  const std::string folder = folder_ / "data/checkpoints";
+  std::ofstream(folder) << "no folder: not even root can make one in here";
+  const absl::Status refused = Begin(grant.lease(), 10, checkpoint).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr(folder));
+  EXPECT_THAT(Warning(true), AllOf(StartsWith("the coordinator cannot store a checkpoint of job " +
+                                              grant.lease().job_id().substr(0, 8)),
+                                   HasSubstr(folder)));
+  v1::WhyJobRequest why;
+  why.set_id(grant.lease().job_id());
+  const auto is_told = AllOf(HasSubstr("its checkpoint waits until the coordinator can store it"), HasSubstr(folder));
+  EXPECT_THAT(client_->WhyJob(why)->reasons(0), is_told);
+
+  ASSERT_TRUE(std::filesystem::remove(folder));
+  ASSERT_TRUE(Begin(grant.lease(), 10, checkpoint).ok());
+  EXPECT_THAT(client_->WhyJob(why)->reasons(0), is_told) << "no file of it has been written";
+  const std::string file = CheckpointFolder(grant.lease(), 10) + ".part/model.safetensors";
+  std::filesystem::create_symlink(file, file);  // fails whoever opens it, and says nothing of the worker
+  const absl::Status failed = Write(grant.lease(), 10, "model.safetensors", "x");
+  EXPECT_TRUE(absl::IsResourceExhausted(failed)) << failed;
+  EXPECT_THAT(client_->WhyJob(why)->reasons(0), HasSubstr(file));
+  std::filesystem::remove(file);
+  EXPECT_TRUE(absl::IsOutOfRange(Write(grant.lease(), 10, "model.safetensors", "x", /*offset=*/7)));
+  ASSERT_TRUE(Upload(grant.lease(), 10, checkpoint).ok());
+  EXPECT_EQ(Warning(false), "");
+  EXPECT_THAT(client_->WhyJob(why)->reasons(0), HasSubstr("has it"));
 }
 
 TEST_F(ClientServiceTest, ACheckpointThatIsTooMuchForItsJobIsToldAndOthersGoOn) {

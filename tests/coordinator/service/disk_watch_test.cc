@@ -89,12 +89,31 @@ TEST_F(DiskWatchTest, ACheckpointThatDoesNotFitIsToldUntilItsUploadBegins) {
   Look(2000);
   EXPECT_THAT(watch_.Warning(), HasSubstr("(and of 1 more)"));
   EXPECT_EQ(watch_.changes(), before + 1) << "no other warning";
-  watch_.WaitsNoMore(kJob);
+  watch_.FoundRoom(kJob);
   watch_.WaitsNoMore(kOther);
-  EXPECT_THAT(Look(3000), HasSubstr("has room again"));
+  EXPECT_THAT(Look(3000), StartsWith("info: the disk of " + (folder_ / "") + " keeps no checkpoint waiting any more"));
   EXPECT_EQ(watch_.Warning(), "");
   EXPECT_EQ(WarningFor(kJob), "");
   EXPECT_EQ(watch_.changes(), before + 2);
+  EXPECT_EQ(Waiting(), 0);
+}
+
+TEST_F(DiskWatchTest, ACheckpointThatCannotBeWrittenIsToldWithItsPathAndTheWayOutUntilOneIsStored) {
+  const std::string fault = "cannot create /var/lib/sink/checkpoints/aa: Read-only file system";
+  watch_.Refused(kJob, absl::PermissionDeniedError(fault), 1000);
+  EXPECT_THAT(Look(1000), AllOf(StartsWith("error: the coordinator cannot store a checkpoint of job aaaaaaaa,"),
+                                HasSubstr(fault), HasSubstr("chown"), Not(HasSubstr("room"))));
+  EXPECT_THAT(watch_.Warning(), HasSubstr(fault));
+  EXPECT_THAT(WarningFor(kJob), AllOf(HasSubstr("without which it cannot end"), HasSubstr(fault), HasSubstr("chown")));
+  EXPECT_THAT(WarningFor(kJob, /*cancel_requested=*/true), HasSubstr("is given up after its worker's grace"));
+  EXPECT_EQ(Waiting(), 1);
+  EXPECT_TRUE(watch_.CheckRoom().ok()) << "jobs and sweeps need no checkpoint yet";
+  watch_.FoundRoom(kJob);
+  EXPECT_THAT(WarningFor(kJob), HasSubstr(fault)) << "that an upload begins does not say that it ends";
+  watch_.Refused(kJob, absl::InternalError("cannot open /var/lib/sink/checkpoints/aa: Too many open files"), 2000);
+  EXPECT_THAT(WarningFor(kJob), AllOf(HasSubstr("Too many open files"), HasSubstr("LimitNOFILE")));
+  watch_.WaitsNoMore(kJob);
+  EXPECT_EQ(WarningFor(kJob), "");
   EXPECT_EQ(Waiting(), 0);
 }
 

@@ -695,7 +695,7 @@ TEST_F(DamageTest, ACheckpointThatCannotBeReadAtARepetitionStaysInItsPlace) {
   const std::string file = CheckpointFolder(grant.lease(), 10) + "/model.safetensors";
   std::filesystem::rename(file, folder_ / "away");
   std::filesystem::create_symlink(file, file);  // an error that says nothing of its bytes
-  EXPECT_EQ(Commit(grant.lease(), 10, TestCheckpoint()).code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(Commit(grant.lease(), 10, TestCheckpoint()).code(), absl::StatusCode::kResourceExhausted);
   std::filesystem::remove(file);
   std::filesystem::rename(folder_ / "away", file);
   EXPECT_EQ(Fetch(grant.lease(), 0).value(), 10);
