@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <utility>
 #include <vector>
@@ -128,6 +130,52 @@ absl::StatusOr<std::vector<Checkpoint>> CopyCheckpoints(const std::string& from,
   return lost;
 }
 
+// What the copy of before in `to` names; nothing where there is none, or none that can be read. `place`: for a copy of
+// its database, which may be an older program's.
+absl::StatusOr<std::vector<Checkpoint>> ListFormer(const std::string& to, const std::string& place) {
+  if (!IsThere(DatabasePath(to))) return std::vector<Checkpoint>();
+  auto former = DatabaseCopy::Take(DatabasePath(to), place, store::Source::kAtRest);
+  if (absl::IsDataLoss(former.status()) || absl::IsFailedPrecondition(former.status()))
+    return std::vector<Checkpoint>();
+  if (!former.ok()) return former.status();
+  return former->ListCheckpoints();
+}
+
+// For each job that has lost some, the newest of those `before` that lies whole in `to`, where it is later than all
+// that the job has left. None that is later than what it has lost: the job does not know it any more.
+std::vector<Checkpoint> ChooseStandIns(const std::string& to, const std::vector<Checkpoint>& left,
+                                       const std::vector<Checkpoint>& lost, std::vector<Checkpoint> before) {
+  struct Newest {
+    int64_t left = -1, lost = -1;
+  };
+  std::map<std::string, Newest> jobs;
+  for (const Checkpoint& row : lost) jobs[row.job_id].lost = std::max(jobs[row.job_id].lost, row.step);
+  for (const Checkpoint& row : left) {
+    if (const auto job = jobs.find(row.job_id); job != jobs.end())
+      job->second.left = std::max(job->second.left, row.step);
+  }
+  std::sort(before.begin(), before.end(), [](const Checkpoint& a, const Checkpoint& b) { return a.step > b.step; });
+  std::vector<Checkpoint> chosen;
+  for (const Checkpoint& row : before) {
+    const auto job = jobs.find(row.job_id);
+    if (job == jobs.end() || row.step <= job->second.left || row.step > job->second.lost) continue;
+    if (!CheckFiles(CheckpointPath(to, row), row).ok()) continue;
+    job->second.left = row.step;
+    chosen.push_back(row);
+  }
+  return chosen;
+}
+
+// Names in `copy` what stands in for what was lost, out of `tried` and of what the copy of before names. `former`: as
+// ListFormer's place.
+absl::Status AddStandIns(const std::string& to, const std::string& former, const std::vector<Checkpoint>& lost,
+                         const std::vector<Checkpoint>& tried, DatabaseCopy* copy) {
+  SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> before, ListFormer(to, former));
+  before.insert(before.end(), tried.begin(), tried.end());
+  SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> left, copy->ListCheckpoints());
+  return copy->Add(ChooseStandIns(to, left, lost, std::move(before)));
+}
+
 // Who may call (coordinator/identity/authority.h): the authority's key, the server's credential, and the databases of
 // principals and of what they did. File by file, because none depends on how new another is.
 absl::Status CopyIdentity(const std::string& from, const std::string& to, store::Source source) {
@@ -213,18 +261,30 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool
   SINK_ASSIGN_OR_RETURN(const int lock, store::LockFolder(to));
   const auto unlock = absl::MakeCleanup([lock] { close(lock); });
   SINK_RETURN_IF_ERROR(store::RefuseBegunSalvage(to));
-  const std::string part = PartOf(DatabasePath(to));
-  const auto remove_part = absl::MakeCleanup([&part] { store::RemoveDatabase(part); });
+  const std::string part = PartOf(DatabasePath(to)), former = DatabasePath(to) + ".former";
+  const auto remove_parts = absl::MakeCleanup([&] {
+    store::RemoveDatabase(part);
+    store::RemoveDatabase(former);
+  });
   Report report;
   const Present present = read_again ? Present::kReadAgain : Present::kTaken;
-  std::vector<Checkpoint> rows;
+  std::vector<Checkpoint> rows, tried;
+  std::set<std::string> behind;  // jobs whose checkpoints newer ones have pushed out: they are the first to be copied
   for (int tries = 1;; ++tries) {
     SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(data), part, store::Source::kInUse));
     SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
+    std::stable_partition(rows.begin(), rows.end(), [&](const Checkpoint& row) { return behind.contains(row.job_id); });
     SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost, CopyCheckpoints(data, to, rows, present, &report.bytes));
-    if (!lost.empty() && tries < kTries) continue;
+    if (!lost.empty() && tries < kTries) {
+      tried.insert(tried.end(), rows.begin(), rows.end());
+      behind.clear();
+      for (const Checkpoint& row : lost) behind.insert(row.job_id);
+      continue;
+    }
     SINK_RETURN_IF_ERROR(copy.Forget(lost));
     report.lost_checkpoints = static_cast<int64_t>(lost.size());
+    if (!lost.empty()) SINK_RETURN_IF_ERROR(AddStandIns(to, former, lost, tried, &copy));
+    SINK_ASSIGN_OR_RETURN(report.begun_anew, copy.ListBegunAnew(lost));
     SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
     report.checkpoints = static_cast<int64_t>(rows.size());
     SINK_ASSIGN_OR_RETURN(report.jobs, copy.CountJobs());
@@ -262,6 +322,7 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
     SINK_RETURN_IF_ERROR(copy.Forget(lost));
     SINK_RETURN_IF_ERROR(copy.PrepareRestored(store::EpochOf(place), options.unix_seconds));
     report.lost_checkpoints = static_cast<int64_t>(lost.size());
+    SINK_ASSIGN_OR_RETURN(report.begun_anew, copy.ListBegunAnew(lost));
     SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
     report.checkpoints = static_cast<int64_t>(rows.size());
     SINK_ASSIGN_OR_RETURN(report.jobs, copy.CountJobs());

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -16,8 +17,10 @@ struct Report {
   int64_t jobs = 0;
   int64_t checkpoints = 0;  // that the copy names
   uint64_t bytes = 0;       // copied now
-  // Whose files are not there or not what they were: the copy names them no more, and their jobs go on from others.
+  // Whose files are not there or not what they were, or went before they were copied: the copy names them no more, and
+  // their jobs go on from others.
   int64_t lost_checkpoints = 0;
+  std::vector<std::string> begun_anew;  // ids of those jobs that have not ended and of which the copy names no other
   std::string set_aside;              // where the database is now whose place the copy has taken; empty: there was none
   int64_t checkpoints_set_aside = 0;  // that were there, complete, and that the copy does not name (adopt.h)
 };
@@ -25,9 +28,10 @@ struct Report {
 // Of the folder `data` into `to`, which is created. The coordinator may run or not. FAILED_PRECONDITION: there is no
 // coordinator's database, a salvage of it or a restore was interrupted, `to` has the copy of one that has been started
 // more often, or another process has `to`, be it a coordinator whose folder it is; DATA_LOSS: the database is damaged,
-// and nothing in `to` has changed; others from the file system. Where checkpoints' files are gone, `to` keeps those
-// that it has of before. `read_again`: also the checkpoints that `to` has already, and those that are damaged there are
-// copied anew.
+// and nothing in `to` has changed; others from the file system. Where checkpoints' files are gone, as when newer ones
+// push them out faster than they are copied, `to` keeps those that it has of before, and goes on naming the newest of
+// each such job of which it has got no later one, so that none goes back behind what `to` has had of it. `read_again`:
+// also the checkpoints that `to` has already, and those that are damaged there are copied anew.
 absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool read_again = false);
 
 struct RestoreOptions {

@@ -73,7 +73,8 @@ absl::Status CopyJobs(const std::string& data, int64_t unix_seconds, Replacement
   SINK_RETURN_IF_ERROR(copy.Forget(gone));
   SINK_RETURN_IF_ERROR(copy.PrepareRestored(store::EpochOf(place), unix_seconds));
   replacement->forgotten = static_cast<int64_t>(gone.size());
-  SINK_ASSIGN_OR_RETURN(replacement->begun_anew, copy.CountBegunAnew(gone));
+  SINK_ASSIGN_OR_RETURN(const std::vector<std::string> begun_anew, copy.ListBegunAnew(gone));
+  replacement->begun_anew = static_cast<int64_t>(begun_anew.size());
   SINK_ASSIGN_OR_RETURN(replacement->jobs, copy.CountJobs());
   SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
   SINK_RETURN_IF_ERROR(copy.Close());

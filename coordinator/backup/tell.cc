@@ -36,8 +36,12 @@ int Tell(const char* did, const std::string& data, const absl::StatusOr<Report>&
   if (!report->set_aside.empty()) std::cout << "the database that was there is kept as " << report->set_aside << "\n";
   TellSetAside(report->checkpoints_set_aside, data);
   if (report->lost_checkpoints == 0) return kDone;
-  std::cerr << "sink-backup: " << report->lost_checkpoints
-            << " checkpoints have files that are gone or damaged and were left out; their jobs go on from others\n";
+  std::cerr
+      << "sink-backup: left out: " << Counted(report->lost_checkpoints, "checkpoint")
+      << ", whose files are gone or damaged, or went before they were copied; jobs that have not ended go on from "
+      << "their others" << (report->begun_anew.empty() ? "" : ", where they have any") << "\n";
+  for (const std::string& job : report->begun_anew)
+    std::cerr << "sink-backup: job " << job << " has none left, and begins anew\n";
   return kDamaged;
 }
 

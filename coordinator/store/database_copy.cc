@@ -91,15 +91,18 @@ absl::StatusOr<DatabaseCopy> DatabaseCopy::Take(const std::string& from, const s
 absl::StatusOr<std::vector<Checkpoint>> DatabaseCopy::ListCheckpoints() {
   std::vector<Checkpoint> rows;
   Query query(*db_,
-              "SELECT j.id, c.step, c.fence, c.manifest_hash, c.files FROM checkpoints AS c JOIN jobs AS j "
-              "ON j.seq = c.job ORDER BY c.job, c.step");
+              "SELECT j.id, c.step, c.attempt, c.fence, c.manifest_hash, c.files, c.committed_ms, c.validation_loss, "
+              "c.pinned FROM checkpoints AS c JOIN jobs AS j ON j.seq = c.job ORDER BY c.job, c.step");
   while (query.Next()) {
-    Checkpoint& row = rows.emplace_back();
-    row.job_id = query.Text(0);
-    row.step = query.Int(1);
-    row.fence = static_cast<uint64_t>(query.Int(2));
-    row.manifest_hash = query.Text(3);
-    row.files = DecodeFiles(query.Text(4));
+    rows.push_back({.job_id = query.Text(0),
+                    .step = query.Int(1),
+                    .attempt = static_cast<int>(query.Int(2)),
+                    .fence = static_cast<uint64_t>(query.Int(3)),
+                    .manifest_hash = query.Text(4),
+                    .files = DecodeFiles(query.Bytes(5)),
+                    .committed_ms = query.Int(6),
+                    .validation_loss = query.Real(7),
+                    .pinned = query.Int(8) != 0});
   }
   if (!query.status().ok()) return query.status();
   return rows;
@@ -114,20 +117,30 @@ absl::Status DatabaseCopy::Forget(const std::vector<Checkpoint>& checkpoints) {
   return absl::OkStatus();
 }
 
+absl::Status DatabaseCopy::Add(const std::vector<Checkpoint>& checkpoints) {
+  SeriesNames names;
+  SqliteTransaction rows(*db_, names);
+  for (const Checkpoint& checkpoint : checkpoints) {
+    SINK_RETURN_IF_ERROR(rows.PutCheckpoint(checkpoint));
+    SINK_RETURN_IF_ERROR(rows.PinCheckpoint(checkpoint.job_id, checkpoint.step, checkpoint.pinned));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<int64_t> DatabaseCopy::CountJobs() { return db_->QueryInt("SELECT count(*) FROM jobs"); }
 
-absl::StatusOr<int64_t> DatabaseCopy::CountBegunAnew(const std::vector<Checkpoint>& forgotten) {
+absl::StatusOr<std::vector<std::string>> DatabaseCopy::ListBegunAnew(const std::vector<Checkpoint>& forgotten) {
   SeriesNames names;
   SqliteTransaction rows(*db_, names);
   std::set<std::string> jobs;
   for (const Checkpoint& checkpoint : forgotten) jobs.insert(checkpoint.job_id);
-  int64_t count = 0;
+  std::vector<std::string> begun_anew;
   for (const std::string& id : jobs) {
     SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
     SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> left, rows.ListCheckpoints(id));
-    if (!IsFinal(job.state) && left.empty()) ++count;
+    if (!IsFinal(job.state) && left.empty()) begun_anew.push_back(id);
   }
-  return count;
+  return begun_anew;
 }
 
 absl::Status DatabaseCopy::PrepareRestored(uint64_t replaced, int64_t unix_seconds) {

@@ -30,11 +30,13 @@ class DatabaseCopy {
   // The same for a database of jobs. FAILED_PRECONDITION for one that is newer than this program, too.
   static absl::StatusOr<DatabaseCopy> Take(const std::string& from, const std::string& to, Source source);
 
-  absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints();  // of every job: id, fence, step, manifest, files
+  absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints();  // of every job
   absl::Status Forget(const std::vector<Checkpoint>& checkpoints);
+  // Names these as well, which another copy of the same coordinator's database names. NOT_FOUND: of no job here.
+  absl::Status Add(const std::vector<Checkpoint>& checkpoints);
   absl::StatusOr<int64_t> CountJobs();
-  // Of jobs that have not ended: those of which these were the last.
-  absl::StatusOr<int64_t> CountBegunAnew(const std::vector<Checkpoint>& forgotten);
+  // Of jobs that have not ended, the ids of those of which these were the last, in order.
+  absl::StatusOr<std::vector<std::string>> ListBegunAnew(const std::vector<Checkpoint>& forgotten);
   // For a coordinator that goes on from the copy: see restored.h.
   absl::Status PrepareRestored(uint64_t replaced, int64_t unix_seconds);
   // The last call. Until it is OK the file alone is not the copy: RESOURCE_EXHAUSTED when the disk is full.

@@ -94,10 +94,10 @@ class BackupTest : public ::testing::Test {
         .status();
   }
   // As the service leaves it: the files, then the row.
-  void Commit(JobManager& manager, const Lease& lease, int64_t step) {
+  void Commit(JobManager& manager, const Lease& lease, int64_t step, std::string bytes = "") {
     const std::string path = CheckpointPath("data", lease, step);
     fs::create_directories(path);
-    const std::string bytes = "weights of step " + std::to_string(step);
+    if (bytes.empty()) bytes = "weights of step " + std::to_string(step);
     std::ofstream(path + "/model.safetensors") << bytes;
     const CheckpointFile file{"model.safetensors", bytes.size(), files::Hash(bytes)};
     const auto dropped =
@@ -110,6 +110,17 @@ class BackupTest : public ::testing::Test {
     Submit(manager, 1);
     Register(manager);
     return Ask(manager, 1).lease;
+  }
+  // The first three, by their ids.
+  static std::map<std::string, Lease> StartJobs(JobManager& manager) {
+    for (const int job : {1, 2, 3}) Submit(manager, job);
+    Register(manager);
+    std::map<std::string, Lease> leases;
+    for (uint64_t poll = 1; poll <= 3; ++poll) {
+      const Lease lease = Ask(manager, poll).lease;
+      leases[lease.job_id] = lease;
+    }
+    return leases;
   }
   std::string CheckpointPath(const std::string& folder, const Lease& lease, int64_t step) {
     return (folder_ / folder) + "/checkpoints/" + lease.job_id + "/" + std::to_string(lease.fence) + "/step-" +
@@ -316,6 +327,11 @@ TEST_F(BackupTest, ACheckpointThatIsDamagedWhereItWasCopiedToIsCopiedAnew) {
   const auto restored = PutBack("data", /*replace=*/true);
   ASSERT_TRUE(restored.ok()) << restored.status();
   EXPECT_EQ(restored->checkpoints, 1);
+  EXPECT_TRUE(restored->begun_anew.empty());
+  damage("copy");
+  const auto lost = PutBack("elsewhere");
+  ASSERT_TRUE(lost.ok()) << lost.status();
+  EXPECT_EQ(lost->begun_anew, std::vector<std::string>{Id(1)});
   EXPECT_EQ(files::HashFile(CheckpointPath("data", lease, 5) + "/model.safetensors")->xxh3,
             files::Hash("weights of step 5"));
 }
@@ -348,6 +364,105 @@ TEST_F(BackupTest, WhereFilesAreGoneTheCopyKeepsWhatItHasOfBefore) {
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->lost_checkpoints, 1);
   EXPECT_TRUE(fs::exists(copied)) << "all that there is";
+}
+
+TEST_F(BackupTest, AJobWhoseNewCheckpointsWentBeforeTheyWereCopiedGoesOnFromTheOneThatTheCopyHad) {
+  Coordinator old = Open(folder_ / "data");
+  const Lease lease = StartJob(*old.manager);
+  Commit(*old.manager, lease, 5);
+  Commit(*old.manager, lease, 10);
+  ASSERT_TRUE(old.manager->checkpoints().Pin(Id(1), 10, true).ok());
+  ASSERT_TRUE(MakeCopy().ok());
+  Commit(*old.manager, lease, 15);
+  Commit(*old.manager, lease, 20);
+  // As if others had pushed it out, too.
+  ASSERT_TRUE(old.store->Write([](store::Transaction& rows) { return rows.DeleteCheckpoint(Id(1), 10); }).ok());
+  for (const int64_t step : {15, 20}) fs::remove_all(CheckpointPath("data", lease, step));
+  for (int time = 0; time < 2; ++time) {  // what stands in is there the next time, too
+    const auto report = MakeCopy();
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_EQ(report->lost_checkpoints, 2);
+    EXPECT_EQ(report->checkpoints, 1) << "the newest that it had";
+    EXPECT_TRUE(report->begun_anew.empty());
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "copy/sink.db.former"));
+  const int attempt = old.manager->queries().ListCheckpoints(Id(1))->front().attempt;
+  old = {};
+  ASSERT_TRUE(PutBack("restored").ok());
+  Coordinator restored = Open(folder_ / "restored");
+  const auto rows = restored.manager->queries().ListCheckpoints(Id(1));
+  ASSERT_EQ(rows->size(), 1u);
+  EXPECT_EQ(rows->front().step, 10);
+  EXPECT_EQ(rows->front().attempt, attempt);
+  EXPECT_EQ(rows->front().fence, lease.fence);
+  EXPECT_TRUE(rows->front().pinned);
+  Register(*restored.manager, {}, "b");  // another daemon: the job is queued again
+  const Grant grant = Ask(*restored.manager, 1, "b");
+  ASSERT_TRUE(grant.resume_from.has_value());
+  EXPECT_EQ(grant.resume_from->step, 10);
+}
+
+TEST_F(BackupTest, WhatTheCopyHadStandsInOnlyWhereItIsWholeAndLaterThanAllThatIsLeft) {
+  Coordinator old = Open(folder_ / "data");
+  const std::map<std::string, Lease> leases = StartJobs(*old.manager);
+  ASSERT_EQ(leases.size(), 3u);
+  for (const int job : {1, 2, 3}) Commit(*old.manager, leases.at(Id(job)), 10);
+  ASSERT_TRUE(MakeCopy().ok());
+  std::ofstream(CheckpointPath("copy", leases.at(Id(1)), 10) + "/model.safetensors") << "Weights of step 10";
+  for (const int job : {1, 2, 3}) {
+    Commit(*old.manager, leases.at(Id(job)), 20);
+    ASSERT_TRUE(old.store->Write([&](store::Transaction& rows) { return rows.DeleteCheckpoint(Id(job), 10); }).ok());
+  }
+  Commit(*old.manager, leases.at(Id(2)), 30);  // and has 20
+  for (const auto& [job, step] : std::map<int, int64_t>{{1, 20}, {2, 30}, {3, 20}})
+    fs::remove_all(CheckpointPath("data", leases.at(Id(job)), step));
+  const auto report = MakeCopy();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->lost_checkpoints, 3);
+  EXPECT_EQ(report->begun_anew, std::vector<std::string>{Id(1)}) << "its own is damaged";
+  old = {};
+  ASSERT_TRUE(PutBack("restored").ok());
+  Coordinator restored = Open(folder_ / "restored");
+  EXPECT_TRUE(restored.manager->queries().ListCheckpoints(Id(1))->empty());
+  for (const auto& [job, step] : std::map<int, int64_t>{{2, 20}, {3, 10}}) {
+    const auto rows = restored.manager->queries().ListCheckpoints(Id(job));
+    ASSERT_EQ(rows->size(), 1u) << job;
+    EXPECT_EQ(rows->front().step, step) << job;
+  }
+}
+
+TEST_F(BackupTest, ACheckpointThatIsPushedOutAfterItWasCopiedServesWhereThoseAfterItAreTooFast) {
+  Coordinator old = Open(folder_ / "data");
+  const std::map<std::string, Lease> leases = StartJobs(*old.manager);
+  ASSERT_EQ(leases.size(), 3u);
+  Commit(*old.manager, leases.at(Id(1)), 10);
+  Commit(*old.manager, leases.at(Id(2)), 10, std::string(32 << 20, 'w'));  // while it is copied, the first one's goes
+  Commit(*old.manager, leases.at(Id(3)), 10);
+  fs::remove_all(CheckpointPath("data", leases.at(Id(3)), 10));  // so that there is a second try
+  Checkpoint next = old.manager->queries().ListCheckpoints(Id(1))->front();
+  next.step = 15;  // whose files go before any try comes to them
+  std::atomic<bool> stop = false;
+  std::thread pushing([&] {
+    while (!stop && !fs::exists(CheckpointPath("copy", leases.at(Id(1)), 10)))
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const absl::Status pushed = old.store->Write([&](store::Transaction& rows) {
+      absl::Status status = rows.DeleteCheckpoint(Id(1), 10);
+      status.Update(rows.PutCheckpoint(next));
+      return status;
+    });
+    EXPECT_TRUE(pushed.ok()) << pushed;
+  });
+  const auto report = MakeCopy();
+  stop = true;
+  pushing.join();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->checkpoints, 2);
+  EXPECT_EQ(report->begun_anew, std::vector<std::string>{Id(3)});
+  old = {};
+  ASSERT_TRUE(PutBack("restored").ok());
+  const auto rows = Open(folder_ / "restored").manager->queries().ListCheckpoints(Id(1));
+  ASSERT_EQ(rows->size(), 1u);
+  EXPECT_EQ(rows->front().step, 10);
 }
 
 TEST_F(BackupTest, ACoordinatorThatWasBegunAnewDoesNotTakeThePlaceOfTheCopy) {

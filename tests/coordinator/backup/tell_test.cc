@@ -41,6 +41,23 @@ TEST(Tell, ARestoreSaysWhatItSetAside) {
       AllOf(HasSubstr("in checkpoints/set-aside: 2 checkpoints beyond its database"), HasSubstr("adopt --data data")));
 }
 
+TEST(Tell, ACopySaysWhichJobsBeginAnewAndOfTheOthersThatTheyGoOn) {
+  Report report;
+  const auto complaint = [&](int status) {
+    ::testing::internal::CaptureStderr();
+    Printed(status, [&] { return Tell("copied", "data", report); });
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(complaint(0), "");
+  report.lost_checkpoints = 3;
+  EXPECT_THAT(complaint(3), AllOf(HasSubstr("left out: 3 checkpoints, "), HasSubstr("go on from their others\n"),
+                                  Not(HasSubstr("anew"))));
+  report.begun_anew = {"abcd", "ef01"};
+  EXPECT_THAT(complaint(3), AllOf(HasSubstr("go on from their others, where they have any\n"),
+                                  HasSubstr("job abcd has none left, and begins anew\n"),
+                                  HasSubstr("job ef01 has none left, and begins anew\n")));
+}
+
 TEST(Tell, AnAdoptionSaysWhatIsMissingAndThatCheckpointsWereDamaged) {
   Adoption adoption;
   EXPECT_THAT(Printed(0, [&] { return Tell(absl::OkStatus(), adoption); }), HasSubstr("nothing was set aside"));
