@@ -47,6 +47,7 @@
 #include "coordinator/service/self_call.h"
 #include "coordinator/service/stream_gate.h"
 #include "coordinator/service/worker_service.h"
+#include "coordinator/store/checkpoint_folder.h"
 #include "coordinator/store/sqlite_store.h"
 #include "coordinator/web/web_server.h"
 #include "proto/files/files.h"
@@ -129,6 +130,7 @@ int64_t RestMs(const ServerOptions& options) {
 
 // Removes what interrupted uploads left, and says so when a row has lost its files.
 absl::Status ReconcileCheckpoints(JobQueries* queries, CheckpointRepository* checkpoints) {
+  if (!checkpoints->CheckHere().ok()) return absl::OkStatus();  // DiskWatch says so; the scrub does it later
   for (const std::string& id : checkpoints->Jobs()) {
     const auto details = queries->GetJob(id);
     if (absl::IsNotFound(details.status())) {
@@ -234,8 +236,14 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   if (!started.ok()) return started.status();
   jobs = std::move(*started);
   if (absl::Status status = FindVacantNames(); !status.ok()) return status;
-  checkpoints = std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"), options.disk_reserve,
-                                                       options.checkpoint_bytes_per_job);
+  const std::string folder = absl::StrCat(options.data, "/checkpoints");
+  const auto folder_id = store::KnownFolderId(store.get(), folder);
+  if (!folder_id.ok()) {
+    spdlog::error("{} cannot be told from the folder of another disk until the next start: {}", folder,
+                  folder_id.status().ToString());
+  }
+  checkpoints = std::make_unique<CheckpointRepository>(folder, options.disk_reserve, options.checkpoint_bytes_per_job,
+                                                       folder_id.value_or(0));
   disk = std::make_unique<DiskWatch>(options.data, options.disk_reserve);
   LookAtDisk();
   guard = std::make_unique<CheckpointGuard>(&jobs->checkpoints(), &jobs->queries(), checkpoints.get(), &fail_stop,
@@ -442,7 +450,7 @@ absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_
 }
 
 void Server::Parts::LookAtDisk() {
-  disk->Look(SystemNow().steady_ms);
+  disk->Look(SystemNow().steady_ms, checkpoints->CheckHere());
   jobs->dispatcher().SetRoom(!disk->full());
 }
 

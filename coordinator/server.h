@@ -2,7 +2,8 @@
 // them. Owned by main or by a test. Start, Shutdown and the destructor belong to one thread; the rest may be called
 // from any.
 //
-// The data folder: sink.db (SQLite, with its -wal and -shm), lock (held while a coordinator runs), checkpoints/, and
+// The data folder: sink.db (SQLite, with its -wal and -shm), lock (held while a coordinator runs), checkpoints/, which
+// may be on a disk of its own (store/checkpoint_folder.h), and
 // coordinator.addr, metrics.addr and page.addr, which name the addresses of the coordinator that runs or ran last;
 // tls/, its authority and the admin's credential (coordinator/identity/authority.h). With salvage-begun in it none
 // starts (store/begun_salvage.h).

@@ -20,6 +20,7 @@
 #include "coordinator/files/file_status.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/begun_salvage.h"
+#include "coordinator/store/checkpoint_folder.h"
 #include "coordinator/store/database_copy.h"
 #include "coordinator/store/folder_lock.h"
 #include "coordinator/store/lost_commits.h"
@@ -212,6 +213,12 @@ absl::Status RestoreIdentity(const std::string& from, const std::string& data) {
   return ToStatus(files::RenameDurably(part, place));
 }
 
+// The copy's database knows the folder that its checkpoints lie in, which is another than that of the original.
+absl::Status KnowFolder(const std::string& folder, DatabaseCopy* copy) {
+  SINK_ASSIGN_OR_RETURN(const int64_t id, store::GiveFolderId(CheckpointsFolder(folder)));
+  return copy->SetFolderId(id);
+}
+
 // A coordinator that has begun anew, after its folder was lost say, must not take the place of the copy of what it was:
 // each start of one makes its epoch larger. `part`: the new copy of its database.
 absl::Status RefuseYounger(const std::string& data, const std::string& part, const std::string& to) {
@@ -235,6 +242,7 @@ void Prune(const std::string& folder, const std::vector<Checkpoint>& rows) {
       it.disable_recursion_pending();
       continue;
     }
+    if (it.depth() == 0 && it->path().filename() == store::kFolderIdName) continue;
     if (it.depth() < 2) {
       emptied.push_back(it->path());
       continue;
@@ -288,6 +296,7 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool
     SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
     report.checkpoints = static_cast<int64_t>(rows.size());
     SINK_ASSIGN_OR_RETURN(report.jobs, copy.CountJobs());
+    SINK_RETURN_IF_ERROR(KnowFolder(to, &copy));
     SINK_RETURN_IF_ERROR(copy.Close());
     break;
   }
@@ -326,6 +335,7 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
     SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
     report.checkpoints = static_cast<int64_t>(rows.size());
     SINK_ASSIGN_OR_RETURN(report.jobs, copy.CountJobs());
+    SINK_RETURN_IF_ERROR(KnowFolder(data, &copy));
     SINK_RETURN_IF_ERROR(copy.Close());
     SINK_ASSIGN_OR_RETURN(replacement.checkpoints, ListUnnamed(data, rows));
   }

@@ -2,7 +2,8 @@
 // of one moment, the files of every checkpoint that it names, each compared with its hash, and tls/, by which workers
 // and people know the coordinator and it knows them. A further copy into the same folder adds what is new and then
 // removes what is no longer named; one that is interrupted leaves the one before as it was. Stateless. Who writes to a
-// folder has its lock (store/folder_lock.h) for as long.
+// folder has its lock (store/folder_lock.h) for as long. The database of a copy, and that which is made of one, knows
+// the folder of checkpoints beside it (store/checkpoint_folder.h), which is given a number where it has none.
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,8 @@ namespace sink::backup {
 // stands in the log before the damage, or of the file alone, whichever counts more commits. The jobs' becomes that of a
 // restored coordinator (store/restored.h): no fence that was ever given is given again. It names no checkpoint whose
 // files are not there, with their sizes, as those that were dropped behind the damage; where there is no checkpoint at
-// all their disk may be away, and it names them all. Complete checkpoints that it does not name would be removed by the
+// all, or the folder is not the one that the database knows (store/checkpoint_folder.h), their disk may be away, and it
+// names them all. Complete checkpoints that it does not name would be removed by the
 // next start; they move into checkpoints/set-aside/, with the same names (adopt.h). Where a restore was interrupted it
 // ends that instead. FAILED_PRECONDITION: no commits were lost, or another process has `data`; DATA_LOSS: neither is a
 // whole database, so that only a backup helps; nothing has changed. Others from the file system: make it again once

@@ -67,6 +67,7 @@ absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> CheckpointGuard:
     const absl::Status whole = repository_->Verify(row, [](uint64_t) { return true; });
     if (!whole.ok() && !absl::IsDataLoss(whole)) return whole;
     if (!whole.ok()) {
+      if (absl::Status here = repository_->CheckHere(); !here.ok()) return here;
       const auto counts = Counts(row);
       if (!counts.ok()) return counts.status();
       if (!*counts) continue;
@@ -155,23 +156,28 @@ absl::StatusOr<bool> CheckpointGuard::AnotherIsThere(const Checkpoint& checkpoin
 
 absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::Status& damage) {
   const LogScope scope(checkpoint.job_id, "");
+  // Its row may be all that is left to find it by once the disk is back.
+  if (absl::Status here = repository_->CheckHere(); !here.ok()) return here;
   // Looked at before the rows: files go after their row has gone.
   const CheckpointKey key = KeyOf(checkpoint);
   const bool has_folder = repository_->Has(key);
-  const auto counts = Counts(checkpoint);
-  if (!counts.ok()) return counts.status();
+  const auto row = RowOf(checkpoint);
+  if (!row.ok()) return row.status();
   const absl::Status replaced = absl::AbortedError(absl::StrCat(
       "the checkpoint of step ", checkpoint.step, " was replaced by newer ones while it was read; get the newest one"));
-  if (!*counts) return replaced;
+  if (!*row) return replaced;
   std::string how(damage.message());
   bool away = false;
   if (!has_folder) {
     const auto another = AnotherIsThere(checkpoint);
     if (!another.ok()) return another.status();
-    away = !*another || !repository_->IsGone(key);
-    absl::StrAppend(&how, away ? "; its folder is gone, and the job has no other there: bring it back, or forget it "
-                                 "with sinkctl checkpoint drop"
-                               : "; its folder is gone, and another of the job is there");
+    const bool pinned = (*row)->pinned;
+    away = pinned || !*another || !repository_->IsGone(key);
+    absl::StrAppend(&how, pinned ? "; its folder is gone, and a person has pinned it: bring it back, or unpin it, and "
+                                   "then forget it with sinkctl checkpoint drop"
+                          : away ? "; its folder is gone, and the job has no other there: bring it back, or forget it "
+                                   "with sinkctl checkpoint drop"
+                                 : "; its folder is gone, and another of the job is there");
   }
   const std::string what =
       absl::StrCat("checkpoint of step ", checkpoint.step, " of job ", checkpoint.job_id, ": ", how);
@@ -198,6 +204,7 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
 }
 
 void CheckpointGuard::RemoveLeftovers(std::string_view job) {
+  if (!repository_->CheckHere().ok()) return;  // which DiskWatch tells
   const auto details = queries_->GetJob(job);
   fail_stop_->Report(details.status());
   if (!details.ok()) return;  // the database does not know it: not ours to judge
@@ -230,6 +237,7 @@ void CheckpointGuard::MakeRoom() {
 }
 
 absl::Status CheckpointGuard::RemoveDeleted() {
+  if (!repository_->CheckHere().ok()) return absl::OkStatus();  // they stay deleted jobs until then
   const auto deleted = calls_->Deleted();
   if (!deleted.ok()) return deleted.status();
   std::vector<store::DeletedJob> gone;

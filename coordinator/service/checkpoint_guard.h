@@ -1,8 +1,9 @@
 // Watches over the bytes of checkpoints: what is sent is compared with its hashes on the way, and a thread reads all of
 // them again from time to time (a scrub), so that damage is found while an older checkpoint is still there. A damaged
 // one is forgotten (core/checkpoint_calls.h), and the job goes on from the newest of the others. So is one whose whole
-// folder is gone while another of its job is there; where none is, the disk may be away, and it is for a person to say.
-// Owned by the server; any thread.
+// folder is gone while another of its job is there; where none is, or a person has pinned it, it is for a person to
+// say. While the repository is away (CheckpointRepository::CheckHere) nothing is damaged, forgotten or removed. Owned
+// by the server; any thread.
 #pragma once
 
 #include <atomic>
@@ -40,17 +41,19 @@ class CheckpointGuard {
   ~CheckpointGuard();  // ends the scrub
 
   // Sends the row of `step` (0: the first of `rows`, which is the newest), then its files. NOT_FOUND when there is
-  // none; DATA_LOSS when it is damaged, and forgotten; ABORTED when it does not count any more.
+  // none; DATA_LOSS when it is damaged, and forgotten; ABORTED when it does not count any more; RESOURCE_EXHAUSTED
+  // while all are away.
   absl::Status Send(const std::vector<Checkpoint>& rows, int64_t step, SentTo whom,
                     absl::FunctionRef<bool(const v1::CheckpointChunk&)> write);
 
-  // Sends the files alone, as people open them (opened_checkpoint.h). DATA_LOSS and ABORTED as above.
+  // Sends the files alone, as people open them (opened_checkpoint.h). DATA_LOSS, ABORTED and RESOURCE_EXHAUSTED as
+  // above.
   absl::Status SendOpened(
       const Checkpoint& row,
       absl::FunctionRef<absl::Status(const std::string& file, uint64_t offset, std::string& data)> send);
 
   // Reads them all; drops none. Each with what is wrong with it, or nothing, without those that newer ones have
-  // pushed out meanwhile, files and all.
+  // pushed out meanwhile, files and all. RESOURCE_EXHAUSTED while all are away.
   absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> Verify(const std::vector<Checkpoint>& rows);
 
   // What was wrong with it when it was last read, where it has not been dropped: of a job that has succeeded, or whose
@@ -69,8 +72,8 @@ class CheckpointGuard {
   void MakeRoom();
 
   // Removes the bytes that deleted jobs have left: after each deletion, at the start and before each scrub, so that a
-  // crash between rows and files, or a disk that fails, leaves nothing for good. What stays is told in the log; errors
-  // are the store's.
+  // crash between rows and files, or a disk that fails, leaves nothing for good. What stays is told in the log, but
+  // for what is away; errors are the store's.
   absl::Status RemoveDeleted();
 
   // Reads every checkpoint, for the first time soon, then each `interval`, at most so many bytes a second.
@@ -86,13 +89,12 @@ class CheckpointGuard {
   // Its row, as it is now, while it is one of its job's: newer ones push out the row first, and then the files.
   absl::StatusOr<std::optional<Checkpoint>> RowOf(const Checkpoint& checkpoint);
   absl::StatusOr<bool> Counts(const Checkpoint& checkpoint);  // has a row
-  // Whether the folder of another of its job's checkpoints is there, and with it the disk. Other jobs' say nothing of
-  // that: they may have come while it was away.
+  // Whether the folder of another of its job's checkpoints is there, from which the job can go on.
   absl::StatusOr<bool> AnotherIsThere(const Checkpoint& checkpoint);
   // What came of reading it whole, with what was done about it where it is damaged.
   absl::Status Judge(const Checkpoint& row, const absl::Status& read) ABSL_LOCKS_EXCLUDED(mutex_);
   // `damage`: DATA_LOSS. Returns it with what was done about it; ABORTED when the checkpoint does not count any more,
-  // so that it is no damage.
+  // and RESOURCE_EXHAUSTED while all are away, so that it is no damage.
   absl::Status Forget(const Checkpoint& checkpoint, const absl::Status& damage) ABSL_LOCKS_EXCLUDED(mutex_);
   // For DamageOf; an empty `damage`: it is whole. The job's log tells of what is new.
   void Remember(const Checkpoint& checkpoint, const std::string& damage) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -19,7 +19,9 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "coordinator/files/file_status.h"
+#include "coordinator/job/status_macros.h"
 #include "coordinator/service/validate.h"
+#include "coordinator/store/checkpoint_folder.h"
 #include "proto/files/descriptor.h"
 #include "proto/files/files.h"
 #include "proto/files/hash.h"
@@ -179,6 +181,19 @@ struct CheckpointRepository::FileList {
   }
 };
 
+absl::Status CheckpointRepository::CheckHere() const {
+  if (id_ == 0) return absl::OkStatus();
+  const auto found = store::ReadFolderId(folder_);
+  if (found.ok() && *found == id_) return absl::OkStatus();
+  const std::string path = absl::StrCat(folder_, "/", store::kFolderIdName);
+  const std::string why = !found.ok()   ? std::string(found.status().message())
+                          : *found == 0 ? absl::StrCat(path, " is missing")
+                                        : absl::StrCat(path, " is that of another folder");
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "the coordinator's checkpoints are away: ", why, "; mount their disk at ", folder_,
+      " again, or, where what lies there now is all that is left of them, write ", id_, " into that file"));
+}
+
 std::string CheckpointRepository::FencePath(const CheckpointKey& key) const {
   return absl::StrCat(folder_, "/", key.job_id, "/", key.fence);
 }
@@ -273,6 +288,7 @@ absl::StatusOr<std::vector<uint64_t>> CheckpointRepository::Begin(const Checkpoi
                                                                   const std::string& manifest_hash,
                                                                   const std::vector<CheckpointFile>& files,
                                                                   const std::vector<Checkpoint>& rows) {
+  SINK_RETURN_IF_ERROR(CheckHere());
   LimitOthers(key, rows, kMaxOpen - 1);
   MutexLock lock(&LockOf(key));
   const FileList list{manifest_hash, files};
@@ -338,6 +354,7 @@ absl::Status CheckpointRepository::SyncFile(const CheckpointKey& key, const std:
 
 absl::StatusOr<std::vector<CheckpointFile>> CheckpointRepository::Commit(const CheckpointKey& key,
                                                                          const std::string& manifest_hash) {
+  SINK_RETURN_IF_ERROR(CheckHere());
   MutexLock lock(&LockOf(key));
   const bool complete = Exists(FinalPath(key));
   const std::string folder = complete ? FinalPath(key) : PartPath(key);
@@ -409,6 +426,7 @@ absl::Status CheckpointRepository::Verify(const Checkpoint& checkpoint, absl::Fu
 }
 
 absl::Status CheckpointRepository::KeepOnly(const CheckpointKey& next, const std::vector<Checkpoint>& rows) {
+  SINK_RETURN_IF_ERROR(CheckHere());
   const std::string job_folder = absl::StrCat(folder_, "/", next.job_id);
   absl::Status first_error;
   for (const std::string& fence_name : NamesIn(job_folder)) {

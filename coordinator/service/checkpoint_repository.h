@@ -6,6 +6,9 @@
 // Paths are made here from checked ids and numbers. Any thread may call any method; methods on the same checkpoint take
 // turns. RESOURCE_EXHAUSTED "disk full: ..." from each that writes, and "too much for one job: ..." from Begin;
 // PERMISSION_DENIED or INTERNAL where the disk or the system fails it, and from Begin whatever ToStatus makes of that.
+//
+// Where the folder is not the one that the rows speak of (CheckHere), as when its disk is not mounted, nothing of it is
+// believed: Begin and Commit refuse, and KeepOnly removes nothing.
 #pragma once
 
 #include <array>
@@ -32,12 +35,18 @@ inline constexpr char kTooMuchForOneJob[] = "too much for one job";
 class CheckpointRepository {
  public:
   // `folder` is created on first use. `reserve_bytes` of the disk are left to the database; a job may have
-  // `bytes_per_job` here, what is on its way included.
+  // `bytes_per_job` here, what is on its way included. `id`: the folder's, as store/checkpoint_folder.h says; 0: it is
+  // taken as it is.
   explicit CheckpointRepository(std::string folder, uint64_t reserve_bytes = 64 << 20,
-                                uint64_t bytes_per_job = std::numeric_limits<uint64_t>::max())
+                                uint64_t bytes_per_job = std::numeric_limits<uint64_t>::max(), int64_t id = 0)
       : folder_(std::move(folder)),
         bytes_per_job_(bytes_per_job),
+        id_(id),
         space_(UploadSpace::FreeBytesAt(folder_), reserve_bytes) {}
+
+  // RESOURCE_EXHAUSTED while the folder is not the one of that id: what is missing there is not lost, what is there is
+  // not ours, and there is no room for anything. Says for people what to do.
+  absl::Status CheckHere() const;
 
   // Notes the files of a checkpoint to come and returns how many bytes of each are here. Another list than before
   // starts over; INVALID_ARGUMENT when the checkpoint is already complete with other files. An attempt has at most two
@@ -103,6 +112,7 @@ class CheckpointRepository {
 
   const std::string folder_;
   const uint64_t bytes_per_job_;
+  const int64_t id_;
   UploadSpace space_;
   std::array<Mutex, 64> locks_;  // by hash of the key; each guards the files of its checkpoints
   Mutex folders_;                // while some are made, none above them goes; taken after one of locks_

@@ -35,17 +35,18 @@ std::string MiBLeft(uint64_t bytes) { return absl::StrCat(bytes >> 20, " MiB are
 
 }  // namespace
 
-void DiskWatch::Look(int64_t now_ms) {
+void DiskWatch::Look(int64_t now_ms, const absl::Status& checkpoints) {
   struct statvfs disk;
   if (statvfs(folder_.c_str(), &disk) != 0) return;
   const uint64_t free = uint64_t{disk.f_bavail} * disk.f_frsize;
   MutexLock lock(&mutex_);
   std::erase_if(waiting_, [&](const auto& entry) { return now_ms - entry.second.refused_ms > kForgottenAfterMs; });
   const Level level = free < reserve_bytes_       ? Level::kFull
+                      : !checkpoints.ok()         ? Level::kAway
                       : !waiting_.empty()         ? Level::kWaited
                       : free / 4 < reserve_bytes_ ? Level::kLow
                                                   : Level::kRoom;
-  warning_ = WarningOf(level, free);
+  warning_ = WarningOf(level, free, checkpoints);
   const Level before = std::exchange(level_, level);
   const bool another = before != level;
   if (another) ++changes_;
@@ -55,7 +56,9 @@ void DiskWatch::Look(int64_t now_ms) {
   } else if (!another) {
     return;
   }
-  if (level == Level::kRoom) {
+  if (level == Level::kRoom && before == Level::kAway) {
+    spdlog::info("the coordinator's checkpoints are there again ({})", folder_);
+  } else if (level == Level::kRoom) {
     const char* const better = before == Level::kWaited ? "keeps no checkpoint waiting any more" : "has room again";
     spdlog::info("the disk of {} {}: {}", folder_, better, MiBLeft(free));
   } else {
@@ -63,7 +66,7 @@ void DiskWatch::Look(int64_t now_ms) {
   }
 }
 
-std::string DiskWatch::WarningOf(Level level, uint64_t free) const {
+std::string DiskWatch::WarningOf(Level level, uint64_t free, const absl::Status& checkpoints) const {
   const std::string reserve = absl::StrCat(reserve_bytes_ >> 20, " MiB");
   switch (level) {
     case Level::kRoom:
@@ -79,6 +82,9 @@ std::string DiskWatch::WarningOf(Level level, uint64_t free) const {
                           others == 0 ? "" : absl::StrCat(" (and of ", others, " more)"),
                           ", which waits: ", WayOut(first.why));
     }
+    case Level::kAway:
+      return absl::StrCat(checkpoints.message(),
+                          "; until then none is taken, so that jobs stay finalizing, nor removed");
     case Level::kFull:
       return absl::StrCat("the coordinator's disk is full: ", MiBLeft(free), ", and ", reserve,
                           " are kept for its database; nothing is started, checkpoints wait, so that jobs stay "
@@ -111,6 +117,7 @@ std::string DiskWatch::Warning() const {
 std::string DiskWatch::WarningFor(const Job& job) const {
   if (IsFinal(job.state)) return "";
   MutexLock lock(&mutex_);
+  if (level_ == Level::kAway) return warning_;
   const auto found = waiting_.find(job.id);
   if (found == waiting_.end()) {
     const bool explained = level_ == Level::kFull && job.state == JobState::kQueued;
@@ -143,6 +150,9 @@ void DiskWatch::AddSeries(Families* families) const {
   MutexLock lock(&mutex_);
   families->Gauge("sink_checkpoints_waiting", "Jobs whose checkpoint the coordinator has no room for, or cannot write",
                   static_cast<double>(waiting_.size()));
+  families->Gauge("sink_checkpoints_away",
+                  "1 while the folder of the checkpoints is not the one that the database knows",
+                  level_ == Level::kAway ? 1 : 0);
 }
 
 }  // namespace sink

@@ -151,6 +151,8 @@ grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext* context, co
   const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
   if (!job.ok()) return fail_stop_->AnswerWorker(job.status());
   if (absl::Status status = WorkerCalls::CheckStep(*job, key.step); !status.ok()) return ToGrpc(status);
+  // Before what makes room: there is none to be made.
+  if (absl::Status here = checkpoints_->CheckHere(); !here.ok()) return ToGrpc(here);
   RemoveLeftovers({key.job_id, key.fence, 0});
   const auto rows = queries_->ListCheckpoints(key.job_id);
   if (!rows.ok()) return fail_stop_->AnswerWorker(rows.status());
@@ -249,7 +251,7 @@ grpc::Status WorkerServiceImpl::AnswerNotStored(const std::string& job_id, const
 }
 
 void WorkerServiceImpl::RemoveLeftovers(const CheckpointKey& next) {
-  if (!checkpoints_->HasFolderOf(next.job_id)) return;
+  if (!checkpoints_->HasFolderOf(next.job_id) || !checkpoints_->CheckHere().ok()) return;
   const auto rows = queries_->ListCheckpoints(next.job_id);
   const absl::Status status = rows.ok() ? checkpoints_->KeepOnly(next, *rows) : rows.status();
   if (!status.ok()) spdlog::warn("job {}: old checkpoints stay for now: {}", next.job_id, status.ToString());

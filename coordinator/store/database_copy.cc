@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
+#include "coordinator/store/checkpoint_folder.h"
 #include "coordinator/store/lost_commits.h"
 #include "coordinator/store/restored.h"
 #include "coordinator/store/schema.h"
@@ -141,6 +142,16 @@ absl::StatusOr<std::vector<std::string>> DatabaseCopy::ListBegunAnew(const std::
     if (!IsFinal(job.state) && left.empty()) begun_anew.push_back(id);
   }
   return begun_anew;
+}
+
+absl::StatusOr<int64_t> DatabaseCopy::FolderId() {
+  SeriesNames names;
+  return SqliteTransaction(*db_, names).GetMark(kFolderIdMark);
+}
+
+absl::Status DatabaseCopy::SetFolderId(int64_t id) {
+  SeriesNames names;
+  return SqliteTransaction(*db_, names).PutMark(kFolderIdMark, id);
 }
 
 absl::Status DatabaseCopy::PrepareRestored(uint64_t replaced, int64_t unix_seconds) {

@@ -37,6 +37,9 @@ class DatabaseCopy {
   absl::StatusOr<int64_t> CountJobs();
   // Of jobs that have not ended, the ids of those of which these were the last, in order.
   absl::StatusOr<std::vector<std::string>> ListBegunAnew(const std::vector<Checkpoint>& forgotten);
+  // By what the folder of its checkpoints is known: see checkpoint_folder.h.
+  absl::StatusOr<int64_t> FolderId();
+  absl::Status SetFolderId(int64_t id);
   // For a coordinator that goes on from the copy: see restored.h.
   absl::Status PrepareRestored(uint64_t replaced, int64_t unix_seconds);
   // The last call. Until it is OK the file alone is not the copy: RESOURCE_EXHAUSTED when the disk is full.

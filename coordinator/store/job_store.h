@@ -69,6 +69,7 @@ class Snapshot {
   virtual absl::StatusOr<std::vector<Attempt>> ListAttempts(const std::string& job_id) = 0;
   virtual absl::StatusOr<Attempt> GetAttempt(const std::string& job_id, int attempt) = 0;
   virtual absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) = 0;  // newest first
+  virtual absl::StatusOr<bool> HasCheckpoints() = 0;  // of any job; constant cost
   virtual absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) = 0;
   // What a chart needs of a job's curves, at a cost that does not grow with the job: every point of the names while all
   // its points are some ten thousand; beyond that evenly spread ones, and the newest.

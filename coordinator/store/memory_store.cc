@@ -264,6 +264,8 @@ class MemoryTransaction final : public Transaction, private UndoLog {
     return checkpoints;
   }
 
+  absl::StatusOr<bool> HasCheckpoints() override { return !t_.checkpoints.empty(); }
+
   absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
     std::vector<MetricPoint> points;

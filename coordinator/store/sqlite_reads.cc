@@ -568,6 +568,13 @@ absl::StatusOr<std::vector<Checkpoint>> SqliteTransaction::ListCheckpoints(const
   return checkpoints;
 }
 
+absl::StatusOr<bool> SqliteTransaction::HasCheckpoints() {
+  Query row(db_, "SELECT 1 FROM checkpoints LIMIT 1");
+  if (row.Next()) return true;
+  if (!row.status().ok()) return row.status();
+  return false;
+}
+
 absl::StatusOr<std::vector<MetricPoint>> SqliteTransaction::ListMetrics(const std::string& job_id,
                                                                         const MetricQuery& query) {
   absl::StatusOr<int64_t> seq = SeqOf(job_id);

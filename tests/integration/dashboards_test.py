@@ -25,7 +25,8 @@ from sink_cluster import Cluster, Prometheus, skip, wait_for
 SPANS = {"15m": "10s", "1h": "60s"}
 DISK = "size=192m"
 FAULTS = {"SinkCoordinatorDown", "SinkNoWorker", "SinkWorkerQuarantined", "SinkJobStalled", "SinkFailures",
-          "SinkDiskNearlyFull", "SinkCheckpointsWaiting", "SinkCallsRefused", "SinkConnectionsRefused", "SinkPortDeaf",
+          "SinkDiskNearlyFull", "SinkCheckpointsWaiting", "SinkCheckpointsAway", "SinkCallsRefused",
+          "SinkConnectionsRefused", "SinkPortDeaf",
           "SinkDescriptorsShort"}
 FILES = 1024  # that the coordinator may have open; half of what is left for connections is one address's
 
@@ -221,9 +222,12 @@ def main():
         fires("SinkFailures")
         fires("SinkWorkerQuarantined")  # whose trainer is broken
         fires("SinkJobStalled")
+        data = pathlib.Path(f"/proc/{cluster.pid('coordinator')}/root") / (cluster.path / "coordinator").relative_to("/")
+        (data / "checkpoints/folder-id").rename(data / "folder-id")
+        fires("SinkCheckpointsAway")
+        (data / "folder-id").rename(data / "checkpoints/folder-id")
         if small_disk:  # last of those that last: it starts no job any more
-            root = pathlib.Path(f"/proc/{cluster.pid('coordinator')}/root")
-            fill_disk(root / (cluster.path / "coordinator").relative_to("/"))
+            fill_disk(data)
             fires("SinkDiskNearlyFull")
             fires("SinkCheckpointsWaiting")  # of the live job that nobody has stopped
         time.sleep(12)  # longer than the shortened span: these faults last

@@ -23,6 +23,7 @@
 #include "coordinator/core/job_manager.h"
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/store/begun_salvage.h"
+#include "coordinator/store/checkpoint_folder.h"
 #include "coordinator/store/folder_lock.h"
 #include "coordinator/store/identity_store.h"
 #include "coordinator/store/sqlite_store.h"
@@ -348,6 +349,43 @@ TEST_F(BackupTest, AFileThatCannotBeReadCostsItsCheckpointAndNotTheCopy) {
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->checkpoints, 1);
   EXPECT_EQ(report->lost_checkpoints, 1);
+}
+
+// Which number the folder of checkpoints has, and which one its database knows.
+TEST_F(BackupTest, TheDatabaseOfACopyAndOfWhatIsMadeOfItKnowsTheFolderOfCheckpointsBesideIt) {
+  const auto number_of = [this](const std::string& folder) {
+    return store::ReadFolderId((folder_ / folder) + "/checkpoints").value_or(-1);
+  };
+  const auto known_by = [](Coordinator coordinator) {
+    int64_t known = -1;
+    EXPECT_TRUE(coordinator.store
+                    ->Read([&known](store::Snapshot& rows) {
+                      known = rows.GetMark(store::kFolderIdMark).value_or(-1);
+                      return absl::OkStatus();
+                    })
+                    .ok());
+    return known;
+  };
+  const auto start = [this](const std::string& folder) {  // as a coordinator's start does
+    Coordinator made = Open(folder_ / folder);
+    EXPECT_TRUE(store::KnownFolderId(made.store.get(), (folder_ / folder) + "/checkpoints").ok());
+    return made;
+  };
+  Coordinator old = start("data");
+  Commit(*old.manager, StartJob(*old.manager), 5);
+  ASSERT_TRUE(MakeCopy().ok());
+  ASSERT_TRUE(MakeCopy().ok());  // removes from the copy what nobody names
+  old = {};
+  EXPECT_GT(number_of("copy"), 0);
+  EXPECT_NE(number_of("copy"), number_of("data"));
+  ASSERT_TRUE(PutBack("restored").ok());
+  EXPECT_GT(number_of("restored"), 0);
+  EXPECT_EQ(known_by(Open(folder_ / "restored")), number_of("restored"));
+  const int64_t before = number_of("data");
+  ASSERT_TRUE(PutBack("data", /*replace=*/true).ok());
+  EXPECT_EQ(number_of("data"), before);
+  EXPECT_EQ(known_by(Open(folder_ / "data")), before);
+  EXPECT_EQ(known_by(Open(folder_ / "copy")), number_of("copy")) << "in case one is started where the copy lies";
 }
 
 TEST_F(BackupTest, WhereFilesAreGoneTheCopyKeepsWhatItHasOfBefore) {

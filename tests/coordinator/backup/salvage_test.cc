@@ -16,6 +16,7 @@
 #include "coordinator/backup/backup.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/begun_salvage.h"
+#include "coordinator/store/checkpoint_folder.h"
 #include "coordinator/store/identity_store.h"
 #include "coordinator/store/sqlite_store.h"
 #include "tests/testing/temp_dir.h"
@@ -300,6 +301,29 @@ TEST_F(SalvageTest, WhereNoCheckpointIsThereTheirDiskMayBeAwayAndAllStayNamed) {
   ASSERT_TRUE(salvaged.ok()) << salvaged.status();
   EXPECT_EQ(salvaged->forgotten, 0);
   EXPECT_EQ(RowsIn("dead").size(), 1u);
+}
+
+// As where one came into the folder while its disk was not mounted.
+TEST_F(SalvageTest, WhereTheFolderIsNotTheOneThatTheDatabaseKnowsNoCheckpointIsForgottenThatItLacks) {
+  Open("live").reset();
+  {
+    const auto store = Open("live");
+    Must(store->Write([](store::Transaction& rows) { return rows.PutMark(store::kFolderIdMark, 77); }));
+    AddJob(*store, 1);
+    AddCheckpoint(*store, 10);
+    AddCheckpoint(*store, 20);
+    const size_t kept = FramesIn(folder_ / "live/sink.db-wal");
+    for (const int n : {2, 3, 4}) AddJob(*store, n);
+    Kill();
+    DamageFrame(folder_ / "dead/sink.db-wal", kept + 1);
+  }
+  fs::copy((folder_ / "live") + "/checkpoints", (folder_ / "dead") + "/checkpoints", fs::copy_options::recursive);
+  fs::remove_all(CheckpointOf("dead", 10));
+  const auto salvaged = Salvage(folder_ / "dead", kSalvagedAt);
+  ASSERT_TRUE(salvaged.ok()) << salvaged.status();
+  EXPECT_EQ(salvaged->forgotten, 0);
+  EXPECT_EQ(salvaged->checkpoints, 0);
+  EXPECT_EQ(RowsIn("dead").size(), 2u);
 }
 
 TEST_F(SalvageTest, WhatWasSetAsideUnderTheSameNameStays) {

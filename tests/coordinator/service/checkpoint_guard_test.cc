@@ -8,11 +8,13 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "coordinator/core/job_manager.h"
+#include "coordinator/store/checkpoint_folder.h"
 #include "coordinator/store/memory_store.h"
 #include "proto/files/hash.h"
 #include "tests/testing/temp_dir.h"
@@ -63,6 +65,16 @@ class CheckpointGuardTest : public ::testing::Test {
   void WriteAt0(int64_t step, char byte) {
     std::ofstream(FolderOf(step) + "/model.safetensors", std::ios::in | std::ios::out) << byte;
   }
+  // The disk of all checkpoints is not mounted, and the folder is an empty one; and it is mounted again, over what has
+  // come into that meanwhile.
+  void Unmount() {
+    std::filesystem::rename(folder_ / "checkpoints", folder_ / "unmounted");
+    std::filesystem::create_directories(folder_ / "checkpoints");
+  }
+  void Mount() {
+    std::filesystem::remove_all(folder_ / "checkpoints");
+    std::filesystem::rename(folder_ / "unmounted", folder_ / "checkpoints");
+  }
   std::string FolderOf(int64_t step) const {
     return folder_ / ("checkpoints/" + kJob + "/" + std::to_string(lease_.fence) + "/step-" + std::to_string(step));
   }
@@ -72,7 +84,8 @@ class CheckpointGuardTest : public ::testing::Test {
   testing::TempDir folder_;
   store::MemoryStore store_;
   FailStop fail_stop_;
-  CheckpointRepository repository_{folder_ / "checkpoints", /*reserve_bytes=*/0};
+  CheckpointRepository repository_{folder_ / "checkpoints", /*reserve_bytes=*/0, std::numeric_limits<uint64_t>::max(),
+                                   store::GiveFolderId(folder_ / "checkpoints").value_or(0)};
   std::unique_ptr<JobManager> jobs_;
   std::unique_ptr<CheckpointGuard> guard_;
   Lease lease_;
@@ -164,6 +177,62 @@ TEST_F(CheckpointGuardTest, ThoseThatAreDamagedAreToldUpToANumberThatDroppedOnes
   ASSERT_EQ(left.size(), 1u);
   EXPECT_EQ(left[0].first.step, 20);
   EXPECT_NE(left[0].second, "");
+}
+
+TEST_F(CheckpointGuardTest, WhileTheDiskOfAllCheckpointsIsAwayNothingIsTakenDroppedOrRemoved) {
+  for (const int64_t step : {10, 20}) Upload(step);
+  const std::vector<Checkpoint> rows = Rows();
+  ASSERT_TRUE(repository_.Begin({kJob, lease_.fence, 30}, "hash", {{"a.safetensors", 9, "x"}}, rows).ok());
+  Unmount();
+  // As a coordinator left it there that did not look.
+  std::filesystem::create_directories(FolderOf(30));
+  const std::vector<absl::Status> refused = {
+      repository_.Begin({kJob, lease_.fence, 40}, "hash", {{"a.safetensors", 9, "x"}}, rows).status(),
+      repository_.Commit({kJob, lease_.fence, 30}, "hash").status(),
+      repository_.KeepOnly({kJob, lease_.fence + 1, 0}, rows),
+      guard_->Send(rows, 20, SentTo::kWorker, [](const v1::CheckpointChunk&) { return true; }),
+      guard_->SendOpened(rows.back(), Drop),
+      guard_->Verify(rows).status()};
+  for (size_t i = 0; i < refused.size(); ++i) {
+    EXPECT_EQ(refused[i].code(), absl::StatusCode::kResourceExhausted) << i << ": " << refused[i];
+    EXPECT_THAT(std::string(refused[i].message()), ::testing::HasSubstr("checkpoints are away")) << i;
+  }
+  guard_->RemoveLeftovers(kJob);
+  EXPECT_TRUE(guard_->RemoveDeleted().ok());
+  EXPECT_TRUE(std::filesystem::exists(FolderOf(30)));
+  EXPECT_EQ(Rows().size(), 2u);
+  EXPECT_TRUE(guard_->Damaged(9).empty());
+  Mount();
+  EXPECT_TRUE(std::filesystem::exists(FolderOf(30) + ".part"));
+  const auto found = guard_->Verify(Rows());
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->size(), 2u);
+  for (const auto& [checkpoint, damage] : *found) EXPECT_EQ(damage, "") << checkpoint.step;
+}
+
+TEST_F(CheckpointGuardTest, ThePlaceOfTheCheckpointsIsAlsoNotThatOfAnotherCoordinators) {
+  Upload(10);
+  Unmount();
+  ASSERT_TRUE(store::GiveFolderId(folder_ / "checkpoints").ok());
+  EXPECT_EQ(guard_->SendOpened(Rows().front(), Drop).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Rows().size(), 1u);
+  Mount();
+  EXPECT_TRUE(guard_->SendOpened(Rows().front(), Drop).ok());
+}
+
+TEST_F(CheckpointGuardTest, APinnedCheckpointWhoseFolderIsGoneStaysWhateverElseIsThere) {
+  for (const int64_t step : {10, 20}) Upload(step);
+  ASSERT_TRUE(jobs_->checkpoints().Pin(kJob, 20, true).ok());
+  std::filesystem::rename(FolderOf(20), folder_ / "gone");
+  const absl::Status damaged = guard_->SendOpened(Rows().front(), Drop);
+  EXPECT_EQ(damaged.code(), absl::StatusCode::kDataLoss) << damaged;
+  EXPECT_THAT(std::string(damaged.message()), ::testing::HasSubstr("a person has pinned it"));
+  ASSERT_EQ(Rows().size(), 2u);
+  std::filesystem::rename(folder_ / "gone", FolderOf(20));
+  EXPECT_TRUE(guard_->SendOpened(Rows().front(), Drop).ok());
+  WriteAt0(20, 'W');
+  EXPECT_EQ(guard_->SendOpened(Rows().front(), Drop).code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(Rows().size(), 1u) << "its bytes are not what they were";
 }
 
 // As a coordinator took it that did not look into manifests.

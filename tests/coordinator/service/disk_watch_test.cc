@@ -33,9 +33,9 @@ class DiskWatchTest : public ::testing::Test {
   ~DiskWatchTest() override { spdlog::set_default_logger(before_); }
 
   // What a look adds to the log.
-  std::string Look(int64_t now_ms) {
+  std::string Look(int64_t now_ms, const absl::Status& checkpoints = absl::OkStatus()) {
     lines_.str("");
-    watch_.Look(now_ms);
+    watch_.Look(now_ms, checkpoints);
     return lines_.str();
   }
   void Refuse(const std::string& job, int64_t now_ms) {
@@ -52,10 +52,15 @@ class DiskWatchTest : public ::testing::Test {
   std::string WarningFor(const std::string& job, bool cancel_requested = false) const {
     return watch_.WarningFor(JobNamed(job, JobState::kFinalizing, cancel_requested));
   }
-  double Waiting() const {
+  double Waiting() const { return Series("sink_checkpoints_waiting"); }
+  double Away() const { return Series("sink_checkpoints_away"); }
+  double Series(const std::string& name) const {
     Families families;
     watch_.AddSeries(&families);
-    return families.Take().at(0).metric.at(0).gauge.value;
+    for (const auto& family : families.Take()) {
+      if (family.name == name) return family.metric.at(0).gauge.value;
+    }
+    return -1;
   }
 
   const std::string kJob = std::string(32, 'a'), kOther = std::string(32, 'b');
@@ -132,6 +137,28 @@ TEST_F(DiskWatchTest, ACheckpointThatNobodyTriesToSendAnyMoreDoesNotWait) {
   EXPECT_NE(watch_.Warning(), "") << "its worker may be about to try again";
   Look(1001 + DiskWatch::kForgottenAfterMs);
   EXPECT_EQ(watch_.Warning(), "");
+}
+
+TEST_F(DiskWatchTest, ThatAllCheckpointsAreAwayIsToldOnceToEverybodyUntilTheyAreThereAgain) {
+  const absl::Status away = absl::ResourceExhaustedError("the coordinator's checkpoints are away: mount their disk");
+  EXPECT_EQ(Look(0), "");
+  EXPECT_EQ(Away(), 0);
+  Refuse(kOther, 1000);
+  const uint64_t before = watch_.changes();
+  EXPECT_THAT(Look(1000, away), StartsWith("error: the coordinator's checkpoints are away: mount their disk; "));
+  EXPECT_EQ(Look(2000, away), "");
+  EXPECT_EQ(watch_.changes(), before + 1);
+  EXPECT_THAT(watch_.Warning(), StartsWith("the coordinator's checkpoints are away"));
+  EXPECT_EQ(WarningFor(kJob), watch_.Warning()) << "it cannot send one either";
+  EXPECT_EQ(WarningFor(kOther), watch_.Warning()) << "room would not help";
+  EXPECT_EQ(watch_.WarningFor(JobNamed(kJob, JobState::kSucceeded)), "");
+  EXPECT_EQ(Away(), 1);
+  EXPECT_FALSE(watch_.full());
+  EXPECT_TRUE(watch_.CheckRoom().ok()) << "sweeps may come";
+  watch_.WaitsNoMore(kOther);
+  EXPECT_THAT(Look(3000), HasSubstr("are there again"));
+  EXPECT_EQ(watch_.Warning(), "");
+  EXPECT_EQ(Away(), 0);
 }
 
 TEST_F(DiskWatchTest, AFullDiskIsToldOnceAndComesBeforeWhatWaits) {

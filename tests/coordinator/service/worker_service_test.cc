@@ -182,7 +182,7 @@ TEST_F(WorkerServiceTest, EveryCallWithAStaleLeaseIsRefused) {
     EXPECT_TRUE(IsStaleLease(status)) << status;
     EXPECT_THAT(std::string(status.message()), StartsWith("stale lease"));
   }
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "data/checkpoints"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "data/checkpoints/" + grant.lease().job_id()));
 }
 
 // As the worker takes it: by its own link, and by nothing but the refusal of a call.
@@ -368,7 +368,7 @@ TEST_F(WorkerServiceTest, HostileNamesAndOffsetsTouchNothing) {
     EXPECT_EQ(Begin(grant.lease(), 10, checkpoint).status().code(), absl::StatusCode::kInvalidArgument) << name;
     EXPECT_EQ(Write(grant.lease(), 10, name, "x").code(), absl::StatusCode::kInvalidArgument) << name;
   }
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "data/checkpoints"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "data/checkpoints/" + grant.lease().job_id()));
 
   const TestCheckpoint checkpoint;
   ASSERT_TRUE(Begin(grant.lease(), 10, checkpoint).ok());
@@ -646,10 +646,45 @@ TEST_F(DamageTest, CheckpointsThatAreAllAwayStay) {
   for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
   const std::string checkpoints = folder_ / "data/checkpoints";
   std::filesystem::rename(checkpoints, folder_ / "away");
-  EXPECT_EQ(Fetch(grant.lease(), 0).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(Fetch(grant.lease(), 0).status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(20, 10));
   std::filesystem::rename(folder_ / "away", checkpoints);
   EXPECT_EQ(Fetch(grant.lease(), 0).value(), 20);
+}
+
+// Of which one is pinned, and while a coordinator starts, takes no checkpoint into the folder where the disk should be,
+// and scrubs that.
+TEST_F(DamageTest, CheckpointsWhoseDiskIsNotMountedAtAStartAreAllThereOnceItIs) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  v1::PinCheckpointRequest pin;
+  pin.set_job_id(grant.lease().job_id());
+  pin.set_step(10);
+  pin.set_pinned(true);
+  ASSERT_TRUE(client_->PinCheckpoint(pin).ok());
+  StopServer();
+  const std::string checkpoints = folder_ / "data/checkpoints";
+  std::filesystem::rename(checkpoints, folder_ / "away");
+  std::filesystem::create_directories(checkpoints);
+  scrub_interval_ = absl::Milliseconds(50);
+  StartServer();
+  const absl::Status refused = Begin(grant.lease(), 30, TestCheckpoint()).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("checkpoints are away"));
+  v1::WhyJobRequest request;
+  request.set_id(grant.lease().job_id());
+  const auto why = client_->WhyJob(request);
+  ASSERT_TRUE(why.ok()) << why.status();
+  EXPECT_THAT(std::vector<std::string>(why->reasons().begin(), why->reasons().end()),
+              ::testing::Contains(HasSubstr("checkpoints are away")));
+  absl::SleepFor(absl::Milliseconds(300));  // some scrubs
+  EXPECT_TRUE(std::filesystem::is_empty(checkpoints));
+  std::filesystem::remove(checkpoints);
+  std::filesystem::rename(folder_ / "away", checkpoints);
+  absl::SleepFor(absl::Milliseconds(300));
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(20, 10));
+  for (const int64_t step : {10, 20}) EXPECT_EQ(Fetch(grant.lease(), step).value(), step);
+  EXPECT_TRUE(Upload(grant.lease(), 30, TestCheckpoint()).ok());
 }
 
 TEST_F(DamageTest, ACheckpointThatWasFoundDamagedAtARepetitionAndNeverSentAgainIsDropped) {

@@ -570,6 +570,16 @@ TEST_P(JobStoreContract, ChildRowsReadBack) {
   EXPECT_EQ(Get<std::string>([](Snapshot& rows) { return rows.GetConfig(Id(1)); }), "{\"job\":\"" + Id(1) + "\"}");
 }
 
+TEST_P(JobStoreContract, ItIsKnownWhetherAnyJobHasACheckpoint) {
+  const auto has = [this] { return Get<bool>([](Snapshot& rows) { return rows.HasCheckpoints(); }); };
+  Insert(QueuedJob(1));
+  EXPECT_FALSE(has());
+  Must([](Transaction& rows) { return rows.PutCheckpoint({Id(1), 10, 1, 9, "hash", {{"a.bin", 5, "x"}}, 1}); });
+  EXPECT_TRUE(has());
+  Must([](Transaction& rows) { return rows.DeleteCheckpoint(Id(1), 10); });
+  EXPECT_FALSE(has());
+}
+
 TEST_P(JobStoreContract, ACheckpointWrittenAnewKeepsItsPin) {
   Insert(QueuedJob(1));
   const auto stored = [this] {
