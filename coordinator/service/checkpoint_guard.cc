@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/log/log.h"
@@ -37,8 +38,12 @@ CheckpointGuard::~CheckpointGuard() {
 
 absl::Status CheckpointGuard::Send(const std::vector<Checkpoint>& rows, int64_t step, SentTo whom,
                                    absl::FunctionRef<bool(const v1::CheckpointChunk&)> write) {
-  const auto row = std::find_if(rows.begin(), rows.end(),
-                                [&](const Checkpoint& checkpoint) { return step == 0 || checkpoint.step == step; });
+  auto row = std::find_if(rows.begin(), rows.end(),
+                          [&](const Checkpoint& checkpoint) { return step == 0 || checkpoint.step == step; });
+  if (step == 0 && whom == SentTo::kWorker) {
+    const auto sound = std::find_if(rows.begin(), rows.end(), [&](const auto& each) { return DamageOf(each).empty(); });
+    if (sound != rows.end()) row = sound;
+  }
   if (row == rows.end()) {
     return absl::NotFoundError(step == 0 ? "the job has no checkpoint"
                                          : absl::StrCat("the job has no checkpoint of step ", step));
@@ -56,6 +61,7 @@ absl::Status CheckpointGuard::SendOpened(
 
 absl::Status CheckpointGuard::Judge(const Checkpoint& row, const absl::Status& read) {
   if (absl::IsDataLoss(read)) return Forget(row, read);
+  if (absl::IsUnknown(read)) return Doubt(row, read);
   if (read.ok()) Remember(row, "");
   return read;
 }
@@ -65,7 +71,7 @@ absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> CheckpointGuard:
   std::vector<std::pair<Checkpoint, std::string>> found;
   for (const Checkpoint& row : rows) {
     const absl::Status whole = repository_->Verify(row, [](uint64_t) { return true; });
-    if (!whole.ok() && !absl::IsDataLoss(whole)) return whole;
+    if (!whole.ok() && !absl::IsDataLoss(whole) && !absl::IsUnknown(whole)) return whole;
     if (!whole.ok()) {
       if (absl::Status here = repository_->CheckHere(); !here.ok()) return here;
       const auto counts = Counts(row);
@@ -86,7 +92,10 @@ void CheckpointGuard::Remember(const Checkpoint& checkpoint, const std::string& 
     if (damage.empty()) {
       damaged_.erase(key);
     } else {
-      is_new = damaged_.insert_or_assign(key, std::pair(checkpoint, damage)).second;
+      const auto [entry, added] = damaged_.try_emplace(key);
+      entry->second.checkpoint = checkpoint;
+      entry->second.what = damage;
+      is_new = added;
     }
   }
   if (is_new) fail_stop_->Report(calls_->TellDamage(checkpoint, damage, now_()));
@@ -95,7 +104,7 @@ void CheckpointGuard::Remember(const Checkpoint& checkpoint, const std::string& 
 std::string CheckpointGuard::DamageOf(const Checkpoint& checkpoint) {
   MutexLock lock(&mutex_);
   const auto found = damaged_.find(KeyOf(checkpoint));
-  return found == damaged_.end() ? "" : found->second.second;
+  return found == damaged_.end() ? "" : found->second.what;
 }
 
 std::vector<std::pair<Checkpoint, std::string>> CheckpointGuard::Damaged(size_t most) {
@@ -128,7 +137,7 @@ std::vector<std::pair<Checkpoint, std::string>> CheckpointGuard::RememberedAfter
   std::vector<std::pair<Checkpoint, std::string>> remembered;
   MutexLock lock(&mutex_);
   for (auto entry = damaged_.upper_bound(key); entry != damaged_.end() && remembered.size() < most; ++entry)
-    remembered.push_back(entry->second);
+    remembered.emplace_back(entry->second.checkpoint, entry->second.what);
   return remembered;
 }
 
@@ -203,6 +212,23 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
   return absl::DataLossError(told);
 }
 
+absl::Status CheckpointGuard::Doubt(const Checkpoint& checkpoint, const absl::Status& doubt) {
+  const LogScope scope(checkpoint.job_id, "");
+  if (absl::Status here = repository_->CheckHere(); !here.ok()) return here;
+  const std::string how = absl::StrCat(doubt.message(), "; it stays, as the disk may give them again");
+  Remember(checkpoint, how);
+  const std::string what =
+      absl::StrCat("checkpoint of step ", checkpoint.step, " of job ", checkpoint.job_id, ": ", how);
+  spdlog::error("{}", what);
+  return absl::DataLossError(what);
+}
+
+bool CheckpointGuard::WasDoubted(const Checkpoint& checkpoint) {
+  MutexLock lock(&mutex_);
+  const auto found = damaged_.find(KeyOf(checkpoint));
+  return found != damaged_.end() && std::exchange(found->second.doubted, true);
+}
+
 void CheckpointGuard::RemoveLeftovers(std::string_view job) {
   if (!repository_->CheckHere().ok()) return;  // which DiskWatch tells
   const auto details = queries_->GetJob(job);
@@ -226,7 +252,7 @@ void CheckpointGuard::ForgetDropped(const std::string& job, const std::vector<Ch
   MutexLock lock(&mutex_);
   auto entry = damaged_.lower_bound({job, 0, 0});
   while (entry != damaged_.end() && entry->first.job_id == job)
-    entry = RowAmong(rows, entry->second.first) ? std::next(entry) : damaged_.erase(entry);
+    entry = RowAmong(rows, entry->second.checkpoint) ? std::next(entry) : damaged_.erase(entry);
 }
 
 void CheckpointGuard::MakeRoom() {
@@ -261,24 +287,36 @@ void CheckpointGuard::ScrubLoop(std::chrono::nanoseconds interval, uint64_t byte
   if (!Pause(std::min<std::chrono::nanoseconds>(interval, std::chrono::minutes(10)))) return;
   for (;;) {
     const auto next = std::chrono::steady_clock::now() + interval;
-    fail_stop_->Report(RemoveDeleted());
-    for (const std::string& job : repository_->Jobs()) {
-      if (!Pause({})) return;
-      RemoveLeftovers(job);
-      Scrub(job, bytes_per_second);
-    }
-    if (!Pause(next - std::chrono::steady_clock::now())) return;
+    if (!ScrubAll(bytes_per_second) || !Pause(next - std::chrono::steady_clock::now())) return;
   }
+}
+
+bool CheckpointGuard::ScrubAll(uint64_t bytes_per_second) {
+  fail_stop_->Report(RemoveDeleted());
+  for (const std::string& job : repository_->Jobs()) {
+    if (!Pause({})) return false;
+    RemoveLeftovers(job);
+    Scrub(job, bytes_per_second);
+  }
+  return true;
 }
 
 void CheckpointGuard::Scrub(const std::string& job, uint64_t bytes_per_second) {
   const auto rows = queries_->ListCheckpoints(job);
   if (!rows.ok()) return;  // of a job that the database does not know
+  bool another_is_whole = false;
+  std::vector<std::pair<Checkpoint, absl::Status>> doubts;
   for (const Checkpoint& row : *rows) {
     const absl::Status whole = repository_->Verify(
         row, [&](uint64_t bytes) { return Pause(std::chrono::nanoseconds(1'000'000'000 * bytes / bytes_per_second)); });
     Judge(row, whole).IgnoreError();
     if (absl::IsCancelled(whole)) return;
+    another_is_whole |= whole.ok();
+    if (absl::IsUnknown(whole)) doubts.emplace_back(row, whole);
+  }
+  for (const auto& [row, doubt] : doubts) {
+    // A disk that gives the one and, for the second time, not the other has lost the other.
+    if (WasDoubted(row) && another_is_whole) Forget(row, absl::DataLossError(doubt.message())).IgnoreError();
   }
 }
 

@@ -2,8 +2,10 @@
 // them again from time to time (a scrub), so that damage is found while an older checkpoint is still there. A damaged
 // one is forgotten (core/checkpoint_calls.h), and the job goes on from the newest of the others. So is one whose whole
 // folder is gone while another of its job is there; where none is, or a person has pinned it, it is for a person to
-// say. While the repository is away (CheckpointRepository::CheckHere) nothing is damaged, forgotten or removed. Owned
-// by the server; any thread.
+// say. Bytes that the disk does not give are a doubt, and no damage yet: it may give them in a minute. Such a
+// checkpoint is passed over and stays, until the disk has refused it in two scrubs, and in the later one has given
+// another of its job whole. While the repository is away (CheckpointRepository::CheckHere) nothing is damaged,
+// forgotten or removed. Owned by the server; any thread.
 #pragma once
 
 #include <atomic>
@@ -40,9 +42,9 @@ class CheckpointGuard {
       : calls_(calls), queries_(queries), repository_(repository), fail_stop_(fail_stop), now_(std::move(now)) {}
   ~CheckpointGuard();  // ends the scrub
 
-  // Sends the row of `step` (0: the first of `rows`, which is the newest), then its files. NOT_FOUND when there is
-  // none; DATA_LOSS when it is damaged, and forgotten; ABORTED when it does not count any more; RESOURCE_EXHAUSTED
-  // while all are away.
+  // Sends the row of `step` (0: the first of `rows`, which is the newest; to workers the first of which nothing bad is
+  // known, where there is one), then its files. NOT_FOUND when there is none; DATA_LOSS when it is damaged, and
+  // forgotten, or cannot be read now; ABORTED when it does not count any more; RESOURCE_EXHAUSTED while all are away.
   absl::Status Send(const std::vector<Checkpoint>& rows, int64_t step, SentTo whom,
                     absl::FunctionRef<bool(const v1::CheckpointChunk&)> write);
 
@@ -56,8 +58,9 @@ class CheckpointGuard {
   // pushed out meanwhile, files and all. RESOURCE_EXHAUSTED while all are away.
   absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> Verify(const std::vector<Checkpoint>& rows);
 
-  // What was wrong with it when it was last read, where it has not been dropped: of a job that has succeeded, or whose
-  // folder is away. Empty: nothing is known. In memory: after a restart the next scrub finds it again.
+  // What was wrong with it when it was last read, where it has not been dropped: of a job that has succeeded, whose
+  // folder is away, or that the disk does not give. Empty: nothing is known. In memory: after a restart the next scrub
+  // finds it again.
   std::string DamageOf(const Checkpoint& checkpoint) ABSL_LOCKS_EXCLUDED(mutex_);
   // Those that are damaged and still there, with what is wrong with them: at most `most`.
   std::vector<std::pair<Checkpoint, std::string>> Damaged(size_t most) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -78,8 +81,16 @@ class CheckpointGuard {
 
   // Reads every checkpoint, for the first time soon, then each `interval`, at most so many bytes a second.
   void StartScrub(std::chrono::nanoseconds interval, uint64_t bytes_per_second);
+  // Once. False as soon as the guard is to end.
+  bool ScrubAll(uint64_t bytes_per_second);
 
  private:
+  struct Damage {
+    Checkpoint checkpoint;
+    std::string what;
+    bool doubted = false;  // the disk did not give it in a scrub
+  };
+
   static constexpr int64_t kMakeRoomEveryMs = 1'000;
 
   void ScrubLoop(std::chrono::nanoseconds interval, uint64_t bytes_per_second) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -91,11 +102,15 @@ class CheckpointGuard {
   absl::StatusOr<bool> Counts(const Checkpoint& checkpoint);  // has a row
   // Whether the folder of another of its job's checkpoints is there, from which the job can go on.
   absl::StatusOr<bool> AnotherIsThere(const Checkpoint& checkpoint);
-  // What came of reading it whole, with what was done about it where it is damaged.
+  // What came of reading it whole, with what was done about it where it is damaged or cannot be read.
   absl::Status Judge(const Checkpoint& row, const absl::Status& read) ABSL_LOCKS_EXCLUDED(mutex_);
   // `damage`: DATA_LOSS. Returns it with what was done about it; ABORTED when the checkpoint does not count any more,
   // and RESOURCE_EXHAUSTED while all are away, so that it is no damage.
   absl::Status Forget(const Checkpoint& checkpoint, const absl::Status& damage) ABSL_LOCKS_EXCLUDED(mutex_);
+  // `doubt`: UNKNOWN. It is remembered and stays: DATA_LOSS that says so, or RESOURCE_EXHAUSTED while all are away.
+  absl::Status Doubt(const Checkpoint& checkpoint, const absl::Status& doubt) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether it was doubted in an earlier scrub, too, and has not been read whole since; now it is in this one.
+  bool WasDoubted(const Checkpoint& checkpoint) ABSL_LOCKS_EXCLUDED(mutex_);
   // For DamageOf; an empty `damage`: it is whole. The job's log tells of what is new.
   void Remember(const Checkpoint& checkpoint, const std::string& damage) ABSL_LOCKS_EXCLUDED(mutex_);
   // Damage that is remembered, in the order of their keys.
@@ -114,7 +129,7 @@ class CheckpointGuard {
   Mutex mutex_;
   CondVar ending_changed_;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
-  std::map<CheckpointKey, std::pair<Checkpoint, std::string>> damaged_ ABSL_GUARDED_BY(mutex_);
+  std::map<CheckpointKey, Damage> damaged_ ABSL_GUARDED_BY(mutex_);
   std::thread scrub_;
 };
 

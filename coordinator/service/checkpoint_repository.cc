@@ -113,15 +113,17 @@ absl::Status Damaged(const std::string& what) {
   return absl::DataLossError(absl::StrCat("the checkpoint is damaged: ", what));
 }
 
-// A file that is not there, is no file any more, or lies on bad sectors is damage; anything else, such as too many open
-// files, is not the checkpoint's fault.
+// A file that is not there or is no file any more is damage. One that the disk does not give may lie on bad sectors, or
+// the disk as a whole does not answer for a while. Anything else, such as too many open files, is not the checkpoint's
+// fault.
 absl::Status Unreadable(const files::FileError& error) {
   switch (error.code()) {
     case ENOENT:
     case ELOOP:
     case ENOTDIR:
-    case EIO:
       return Damaged(error.message());
+    case EIO:
+      return absl::UnknownError(absl::StrCat("the disk does not give the checkpoint's bytes: ", error.message()));
     default:
       return ToStatus(error);
   }
@@ -398,6 +400,7 @@ absl::Status CheckpointRepository::Read(
     const auto fd = OpenToRead(path);
     if (!fd.ok()) return Unreadable(fd.error());
     const auto size = files::SizeOf(*fd, path);
+    if (!size.ok() && size.error().code() == EIO) return Unreadable(size.error());
     if (!size.ok() || *size != file.size) return Damaged(absl::StrCat(path, " is not ", file.size, " bytes"));
     files::Hasher hasher;
     uint64_t offset = 0;

@@ -72,8 +72,9 @@ class CheckpointRepository {
   absl::StatusOr<std::vector<CheckpointFile>> Commit(const CheckpointKey& key, const std::string& manifest_hash);
 
   // Calls `send` with the content, file after file in the row's order; an empty file gets one empty chunk. The first
-  // error of `send` ends it. DATA_LOSS, after what came before was sent, when a file is missing, cannot be read, or has
-  // another size or hash than the row says, and when manifest.json does not list this step's files.
+  // error of `send` ends it. After what came before was sent, DATA_LOSS when a file is missing or has another size or
+  // hash than the row says, and when manifest.json does not list this step's files; UNKNOWN when the disk does not give
+  // its bytes (EIO), which may be over in a minute.
   absl::Status Read(const Checkpoint& checkpoint,
                     absl::FunctionRef<absl::Status(const std::string& file, uint64_t offset, std::string& data)> send);
 

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "coordinator/core/job_manager.h"
 #include "coordinator/store/checkpoint_folder.h"
 #include "coordinator/store/memory_store.h"
@@ -65,6 +67,25 @@ class CheckpointGuardTest : public ::testing::Test {
   void WriteAt0(int64_t step, char byte) {
     std::ofstream(FolderOf(step) + "/model.safetensors", std::ios::in | std::ios::out) << byte;
   }
+  // A checkpoint of the job whose one file, which is empty, the disk does not give: read(2) answers EIO. And one that
+  // it gives again.
+  void CommitUnreadable(int64_t step) {
+    std::filesystem::create_directories(std::filesystem::path(FolderOf(step)).parent_path());
+    TakeFromReader(step);
+    const std::string hash = files::Hash("");
+    ASSERT_TRUE(jobs_->workers().CommitCheckpoint("w", lease_, {step, hash, {{"mem", 0, hash}}, 0}, kNow).ok());
+  }
+  void TakeFromReader(int64_t step) {
+    std::filesystem::remove_all(FolderOf(step));
+    std::filesystem::create_directory_symlink("/proc/self", FolderOf(step));  // nothing lies at address 0 of a process
+  }
+  void GiveToReader(int64_t step) {
+    std::filesystem::remove(FolderOf(step));
+    std::filesystem::create_directories(FolderOf(step));
+    std::ofstream(FolderOf(step) + "/mem");
+  }
+  void Scrub() { EXPECT_TRUE(guard_->ScrubAll(/*bytes_per_second=*/1 << 30)); }
+
   // The disk of all checkpoints is not mounted, and the folder is an empty one; and it is mounted again, over what has
   // come into that meanwhile.
   void Unmount() {
@@ -233,6 +254,58 @@ TEST_F(CheckpointGuardTest, APinnedCheckpointWhoseFolderIsGoneStaysWhateverElseI
   WriteAt0(20, 'W');
   EXPECT_EQ(guard_->SendOpened(Rows().front(), Drop).code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(Rows().size(), 1u) << "its bytes are not what they were";
+}
+
+TEST_F(CheckpointGuardTest, ACheckpointThatTheDiskDoesNotGiveStaysAndWorkersAreSentTheOneBefore) {
+  Upload(10);
+  CommitUnreadable(20);
+  int64_t sent = 0;
+  const auto send = [&](const v1::CheckpointChunk& chunk) {
+    if (chunk.has_checkpoint()) sent = chunk.checkpoint().step();
+    return true;
+  };
+  const absl::Status doubt = guard_->Send(Rows(), 20, SentTo::kWorker, send);
+  EXPECT_EQ(doubt.code(), absl::StatusCode::kDataLoss) << "for its worker, which asks for another then: " << doubt;
+  EXPECT_THAT(std::string(doubt.message()), ::testing::HasSubstr("it stays"));
+  EXPECT_TRUE(guard_->Send(Rows(), 0, SentTo::kWorker, send).ok());
+  EXPECT_EQ(sent, 10);
+  EXPECT_FALSE(guard_->Send(Rows(), 0, SentTo::kPeople, send).ok()) << "who asked for the newest";
+  ASSERT_EQ(Rows().size(), 2u);
+  EXPECT_NE(guard_->DamageOf(Rows().front()), "");
+  EXPECT_EQ(guard_->Damaged(9).size(), 1u);
+  const auto lines = jobs_->queries().ReadLogs(kJob, 0, 0, 100);
+  ASSERT_TRUE(lines.ok()) << lines.status();
+  EXPECT_EQ(std::count_if(lines->lines.begin(), lines->lines.end(),
+                          [](const LogLine& line) { return absl::StrContains(line.text, "the disk does not give"); }),
+            1);
+  GiveToReader(20);
+  EXPECT_TRUE(guard_->Send(Rows(), 20, SentTo::kWorker, send).ok());
+  EXPECT_EQ(guard_->DamageOf(Rows().front()), "");
+}
+
+TEST_F(CheckpointGuardTest, WhatTheDiskDoesNotGiveInTwoScrubsIsDroppedWhereItGivesAnotherInTheLaterOne) {
+  Upload(10);
+  CommitUnreadable(20);
+  EXPECT_FALSE(guard_->SendOpened(Rows().front(), Drop).ok());
+  Scrub();
+  EXPECT_EQ(Rows().size(), 2u) << "its minute may not be over";
+  GiveToReader(20);
+  Scrub();
+  EXPECT_EQ(guard_->DamageOf(Rows().front()), "");
+  TakeFromReader(20);
+  Scrub();
+  EXPECT_EQ(Rows().size(), 2u) << "it was read whole between";
+  Scrub();
+  ASSERT_EQ(Rows().size(), 1u);
+  EXPECT_EQ(Rows().front().step, 10);
+}
+
+TEST_F(CheckpointGuardTest, ADiskThatGivesNothingCostsNoCheckpointHoweverLong) {
+  CommitUnreadable(10);
+  CommitUnreadable(20);
+  for (int pass = 0; pass < 3; ++pass) Scrub();
+  EXPECT_EQ(Rows().size(), 2u);
+  EXPECT_EQ(guard_->Damaged(9).size(), 2u);
 }
 
 // As a coordinator took it that did not look into manifests.
