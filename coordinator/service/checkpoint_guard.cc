@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -259,7 +260,12 @@ void CheckpointGuard::MakeRoom() {
   const int64_t now = now_().steady_ms;
   int64_t last = made_room_ms_.load();
   if (now - last < kMakeRoomEveryMs || !made_room_ms_.compare_exchange_strong(last, now)) return;
-  for (const std::string& job : repository_->UploadingJobs()) RemoveLeftovers(job);
+  std::set<std::string> jobs = repository_->UploadingJobs();
+  if (now - listed_uploads_ms_.load() >= kListUploadsEveryMs) {
+    listed_uploads_ms_ = now;
+    jobs.merge(repository_->JobsWithUploads());
+  }
+  for (const std::string& job : jobs) RemoveLeftovers(job);
 }
 
 absl::Status CheckpointGuard::RemoveDeleted() {

@@ -71,7 +71,8 @@ class CheckpointGuard {
   void RemoveLeftovers(std::string_view job);
 
   // The same of every job that has begun an upload: for one that finds no room. At most once a second for all of them,
-  // because a disk that stays full brings everybody here again and again.
+  // because a disk that stays full brings everybody here again and again. Uploads that were begun before the start are
+  // in no memory: every folder is listed for them, at most once a minute.
   void MakeRoom();
 
   // Removes the bytes that deleted jobs have left: after each deletion, at the start and before each scrub, so that a
@@ -91,7 +92,7 @@ class CheckpointGuard {
     bool doubted = false;  // the disk did not give it in a scrub
   };
 
-  static constexpr int64_t kMakeRoomEveryMs = 1'000;
+  static constexpr int64_t kMakeRoomEveryMs = 1'000, kListUploadsEveryMs = 60'000;
 
   void ScrubLoop(std::chrono::nanoseconds interval, uint64_t bytes_per_second) ABSL_LOCKS_EXCLUDED(mutex_);
   void Scrub(const std::string& job, uint64_t bytes_per_second) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -124,7 +125,7 @@ class CheckpointGuard {
   CheckpointRepository* const repository_;
   FailStop* const fail_stop_;
   const NowFn now_;
-  std::atomic<int64_t> made_room_ms_{-kMakeRoomEveryMs};  // steady
+  std::atomic<int64_t> made_room_ms_{-kMakeRoomEveryMs}, listed_uploads_ms_{-kListUploadsEveryMs};  // steady
 
   Mutex mutex_;
   CondVar ending_changed_;

@@ -460,6 +460,19 @@ std::vector<std::string> CheckpointRepository::Jobs() const {
   return jobs;
 }
 
+std::set<std::string> CheckpointRepository::JobsWithUploads() const {
+  std::set<std::string> jobs;
+  for (const std::string& job : Jobs()) {
+    const std::string job_folder = absl::StrCat(folder_, "/", job);
+    for (const std::string& fence : NamesIn(job_folder)) {
+      const std::vector<std::string> names = NamesIn(absl::StrCat(job_folder, "/", fence));
+      if (std::any_of(names.begin(), names.end(), [](const auto& name) { return absl::EndsWith(name, ".part"); }))
+        jobs.insert(job);
+    }
+  }
+  return jobs;
+}
+
 bool CheckpointRepository::IsGone(const CheckpointKey& key) const {
   std::error_code ignored;
   return fs::symlink_status(FinalPath(key), ignored).type() == fs::file_type::not_found;

@@ -89,6 +89,8 @@ class CheckpointRepository {
   std::vector<std::string> Jobs() const;
   // Those that have begun to send since the start what is neither committed nor removed.
   std::set<std::string> UploadingJobs() const { return space_.Jobs(); }
+  // Those of which lies here what is not complete, also from before the start. Lists every folder.
+  std::set<std::string> JobsWithUploads() const;
   bool Has(const CheckpointKey& key) const;     // complete, or what was found damaged and waits to be sent again
   bool IsGone(const CheckpointKey& key) const;  // for sure, and not merely out of reach
   bool HasFolderOf(const std::string& job_id) const;

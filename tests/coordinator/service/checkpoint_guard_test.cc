@@ -11,6 +11,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -306,6 +307,26 @@ TEST_F(CheckpointGuardTest, ADiskThatGivesNothingCostsNoCheckpointHoweverLong) {
   for (int pass = 0; pass < 3; ++pass) Scrub();
   EXPECT_EQ(Rows().size(), 2u);
   EXPECT_EQ(guard_->Damaged(9).size(), 2u);
+}
+
+TEST_F(CheckpointGuardTest, WhatALostWorkerHadBegunToSendBeforeAStartMakesRoom) {
+  const std::string part = FolderOf(10) + ".part";
+  {
+    CheckpointRepository before_start(folder_ / "checkpoints", /*reserve_bytes=*/0);
+    ASSERT_TRUE(before_start.Begin({kJob, lease_.fence, 10}, "hash", {{"a.safetensors", 9, "x"}}, {}).ok());
+  }
+  ASSERT_TRUE(repository_.UploadingJobs().empty());
+  EXPECT_EQ(repository_.JobsWithUploads(), std::set<std::string>{kJob});
+  CheckpointGuard(&jobs_->checkpoints(), &jobs_->queries(), &repository_, &fail_stop_, [] { return kNow; }).MakeRoom();
+  EXPECT_TRUE(std::filesystem::exists(part)) << "its worker has it yet, and goes on with it";
+  RegisterRequest anew;
+  anew.worker_id = anew.name = "w";
+  anew.session = "b";
+  anew.devices = 1;
+  ASSERT_TRUE(jobs_->workers().Register(anew, kNow).ok());  // without the job, which is lost
+  guard_->MakeRoom();
+  EXPECT_FALSE(std::filesystem::exists(part));
+  EXPECT_TRUE(repository_.JobsWithUploads().empty());
 }
 
 // As a coordinator took it that did not look into manifests.
