@@ -205,7 +205,7 @@ struct Server::Parts {
   void Accept(ListeningSockets listening, const ListenAddress& listen, const ServerOptions& options);
   absl::Status ListenForScrapes(const ListenAddress& listen, const std::string& token_file);
   absl::Status ServePage(const ServerOptions& options, int metrics_port);
-  // While it is full no job is given out.
+  // While it is full no job is given out, and none that has checkpoints while they are away.
   void LookAtDisk();
   void TickLoop(std::chrono::nanoseconds interval);
 };
@@ -450,8 +450,10 @@ absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_
 }
 
 void Server::Parts::LookAtDisk() {
-  disk->Look(SystemNow().steady_ms, checkpoints->CheckHere());
+  const absl::Status here = checkpoints->CheckHere();
+  disk->Look(SystemNow().steady_ms, here);
   jobs->dispatcher().SetRoom(!disk->full());
+  jobs->dispatcher().SetCheckpointsAway(!here.ok());
 }
 
 void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/files/file_status.h"
@@ -19,10 +20,8 @@
 namespace sink::worker {
 namespace {
 
-// So many checkpoints may be damaged, one after the other, in one attempt: the coordinator forgets each, but one whose
-// folder a person may bring back it keeps, and would name it for ever.
-constexpr int kMaxFallbacks = 10;
-constexpr int kFetchTries = 3;  // of a checkpoint that arrives damaged or is said not to exist
+constexpr size_t kMaxFallbacks = 10;  // so many checkpoints may be damaged, one after the other, in one attempt
+constexpr int kFetchTries = 3;        // of a checkpoint that arrives damaged or is said not to exist
 
 absl::Status CheckIdentity(const std::string& folder, const v1::Checkpoint& checkpoint) {
   const auto manifest = run::ReadManifest(folder);
@@ -77,10 +76,11 @@ class Receiver {
 
 // Fetches the checkpoint that was granted, or, where there is none given, the newest that the coordinator has, into
 // `folder`. DataLoss: it is damaged, or not what it says; `gone` is set where the coordinator has it no more or has
-// just found out itself, and forgets it. NotFound: it has none.
+// just found out itself. NotFound: it has none. `step`: of the one that was granted or named; 0 where none was.
 absl::Status Fetch(const std::optional<v1::Checkpoint>& granted, const RunFolder& folder, LeasedCalls& calls,
-                   bool* gone) {
+                   bool* gone, int64_t* step) {
   *gone = false;
+  *step = granted ? granted->step() : 0;
   auto request = calls.Fill<v1::FetchCheckpointRequest>();
   if (granted) request.set_step(granted->step());
   const std::string temporary = absl::StrCat(folder.checkpoints(), "/fetch");
@@ -96,6 +96,7 @@ absl::Status Fetch(const std::optional<v1::Checkpoint>& granted, const RunFolder
     absl::Status fetched = calls.link().FetchCheckpoint(request, [&](const v1::CheckpointChunk& chunk) {
       if (calls.control().requested().HasBeenNotified()) return absl::CancelledError("asked to stop");
       if (!receiver) receiver.emplace(temporary, checkpoint = granted ? *granted : chunk.checkpoint());
+      *step = checkpoint.step();
       return taken = receiver->Take(chunk);
     });
     if (taken.ok() && absl::IsDataLoss(fetched)) {  // found by the coordinator itself: it will not get better
@@ -136,11 +137,14 @@ absl::Status PrepareResume(const std::string& data, const v1::Checkpoint& checkp
   }
   spdlog::info("job {}: fetching the checkpoint of step {}", calls.lease().job_id(), checkpoint.step());
   bool gone = false;
-  absl::Status fetched = Fetch(checkpoint, folder, calls, &gone);
-  for (int tries = 0; gone && absl::IsDataLoss(fetched) && tries < kMaxFallbacks; ++tries) {
+  int64_t step = 0;
+  std::set<int64_t> tried;
+  absl::Status fetched = Fetch(checkpoint, folder, calls, &gone, &step);
+  // One that the coordinator names again it has not forgotten, be it damaged: a person may bring its folder back.
+  while (gone && absl::IsDataLoss(fetched) && tried.insert(step).second && tried.size() <= kMaxFallbacks) {
     spdlog::warn("job {}: {}; fetching the newest that the coordinator has", calls.lease().job_id(),
                  std::string(fetched.message()));
-    fetched = Fetch(std::nullopt, folder, calls, &gone);
+    fetched = Fetch(std::nullopt, folder, calls, &gone, &step);
   }
   if (!absl::IsNotFound(fetched)) return fetched;
   spdlog::warn("job {}: no checkpoint is left; it begins anew", calls.lease().job_id());

@@ -17,9 +17,9 @@ namespace sink::worker {
 
 // On success RUN/checkpoints/step-N is there and every file has the hash in a manifest with the granted hash. Where the
 // coordinator finds the granted one damaged, it is the newest that is whole in its place, or nothing where none is
-// left. DataLoss when what the coordinator sends is not what it says; Cancelled when a stop is requested meanwhile;
-// file system errors.
-// `reader`: the user of the trainer that goes on from it, where that is not the worker's.
+// left. DataLoss when what the coordinator sends is not what it says, or it names none but damaged ones; Cancelled when
+// a stop is requested meanwhile; file system errors. `reader`: the user of the trainer that goes on from it, where that
+// is not the worker's.
 absl::Status PrepareResume(const std::string& data, const v1::Checkpoint& checkpoint, const RunFolder& folder,
                            std::optional<uid_t> reader, LeasedCalls& calls);
 

@@ -43,6 +43,10 @@ void CoreContext::SetRoom(bool room) {
   if (!has_room_.exchange(room) && room) placement_.Bump();
 }
 
+void CoreContext::SetCheckpointsAway(bool away) {
+  if (checkpoints_away_.exchange(away) && !away) placement_.Bump();
+}
+
 bool CoreContext::IsConnected(const LeaseClock::WorkerTimes& times, Now now) const {
   const int64_t silent = now.steady_ms - times.heard;
   const int64_t allowed = std::min(options_.lease_duration_ms, times.rest_ms + 2 * options_.heartbeat_interval_ms);

@@ -3,9 +3,9 @@
 //
 // The store holds all truth. The rest is: when each lease and worker was last heard of and when each retry delay ends
 // (clock), which worker has which models and sets (inventory), what failed where (health), who waits for changes
-// (changes, feed) or for work (placement), whether there is room for what jobs bring. Each of these but the last has a
-// lock of its own, held only within its methods, so that no call holds two. Any thread may call any method, but for
-// NewHolder.
+// (changes, feed) or for work (placement), whether there is room for what jobs bring and what they go on from is there.
+// Each of these but the last has a lock of its own, held only within its methods, so that no call holds two. Any thread
+// may call any method, but for NewHolder.
 #pragma once
 
 #include <atomic>
@@ -83,6 +83,9 @@ class CoreContext {
   // Whether there is room for what jobs bring; at first there is. When it comes back this tells placement().
   void SetRoom(bool room);
   bool has_room() const { return has_room_; }
+  // Whether the checkpoints are out of reach; at first they are not. When they are back this tells placement().
+  void SetCheckpointsAway(bool away);
+  bool checkpoints_away() const { return checkpoints_away_; }
   LeaseClock& clock() { return clock_; }
   Inventory& inventory() { return inventory_; }
   WorkerHealth& health() { return health_; }
@@ -100,7 +103,7 @@ class CoreContext {
   LeaseClock clock_;
   Inventory inventory_;
   WorkerHealth health_;
-  std::atomic<bool> has_room_ = true;
+  std::atomic<bool> has_room_ = true, checkpoints_away_ = false;
   uint64_t next_fence_;  // the store's writer thread only
 };
 

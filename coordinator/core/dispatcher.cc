@@ -171,7 +171,7 @@ absl::StatusOr<Schedule> Dispatcher::MakeSchedule(store::Snapshot& rows, const W
   };
   const auto granted_at = [this, now](uint64_t fence) { return context_->clock().Lease(fence, now.steady_ms).granted; };
   return Schedule::Make(rows, offer, held, offers, granted_at, &context_->inventory(), &context_->health(),
-                        now.steady_ms);
+                        context_->checkpoints_away(), now.steady_ms);
 }
 
 absl::StatusOr<Job> Dispatcher::GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,

@@ -32,6 +32,11 @@ class Dispatcher {
   // anybody, as its checkpoints could not be taken; what was given out before is still delivered.
   void SetRoom(bool room) { context_->SetRoom(room); }
 
+  // Whether the bytes of all checkpoints are out of reach for now; at first they are not. While they are, no job is
+  // given out that would go on from one: it would fail wherever it went, and neither it nor its worker would be at
+  // fault.
+  void SetCheckpointsAway(bool away) { context_->SetCheckpointsAway(away); }
+
   // The worker's question waits no more, and nobody awaits its answer: it may have died.
   void HasLeft(const std::string& worker_id) { context_->clock().LetRest(worker_id, 0); }
 

@@ -285,6 +285,9 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
     if (job.state == JobState::kQueued) {
       if (!context_->has_room())
         reasons.push_back("the coordinator's disk is full: nothing is started until there is room");
+      if (context_->checkpoints_away() && !details.checkpoints.empty())
+        reasons.push_back(
+            "it goes on from a checkpoint, and the coordinator's checkpoints are away: it waits for them");
       SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(job.home_sweep));
       SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
       if (!held.empty()) reasons.push_back(held);

@@ -45,7 +45,7 @@ absl::StatusOr<HeldLeases> HeldLeasesOf(store::Snapshot& rows, const std::string
 
 absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, Offer asking, const HeldLeases& held, Offers offers,
                                         GrantedAt granted_at, Inventory* inventory, WorkerHealth* health,
-                                        int64_t now_ms) {
+                                        bool checkpoints_away, int64_t now_ms) {
   int free = asking.worker.devices;
   for (const Job& job : held.jobs) {
     if (job.phase == JobState::kFinalizing) continue;
@@ -57,7 +57,8 @@ absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, Offer asking, con
   for (const GangMember& member : held.members) free -= member.ended ? 0 : member.devices;
   free = std::clamp(asking.devices_free, 0, std::max(0, free));
   if (Undelivered(held.jobs).IsBehind(asking.worker)) free = 0;
-  return Schedule(std::move(asking), free, std::move(offers), std::move(granted_at), inventory, health, now_ms);
+  return Schedule(std::move(asking), free, std::move(offers), std::move(granted_at), inventory, health,
+                  checkpoints_away, now_ms);
 }
 
 bool Schedule::FitsHere(const Job& job) const {
@@ -173,13 +174,13 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& r
 }
 
 absl::StatusOr<bool> Schedule::MayPass(store::Snapshot& rows, const store::QueueHead& head) {
-  if (!for_another_.contains(head.job_id) || for_another_.size() > kMostPassedOver) return false;
+  if (!passed_over_.contains(head.job_id) || passed_over_.size() > kMostPassedOver) return false;
   SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(head.sweep));
   // Where few of a sweep may run at once, those behind would take the places of those that wait.
   if (sweep.policy.canary) return false;
   if (sweep.max_parallel == 0) return true;
   SINK_ASSIGN_OR_RETURN(const int live, rows.CountLive(sweep.name));
-  return live + for_another_of_[sweep.name] < sweep.max_parallel;
+  return live + passed_over_of_[sweep.name] < sweep.max_parallel;
 }
 
 absl::StatusOr<std::optional<Schedule::Start>> Schedule::Try(store::Snapshot& rows, const store::QueueHead& head) {
@@ -193,14 +194,20 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Try(store::Snapshot& ro
   }
   SINK_ASSIGN_OR_RETURN(const bool anybody, AnybodyHas(rows, NeedsOf(head)));
   if (!anybody) return std::nullopt;
-  found_ready_ = true;
   Start start;
   SINK_ASSIGN_OR_RETURN(start.job, rows.GetJob(head.job_id));
   const Job& job = start.job;
+  if (checkpoints_away_) {
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
+    if (!checkpoints.empty()) {
+      PassOver(head);
+      return std::nullopt;
+    }
+  }
+  found_ready_ = true;
   SINK_ASSIGN_OR_RETURN(const bool for_another, IsForAnother(rows, job));
   if (for_another) {
-    for_another_.insert(job.id);
-    ++for_another_of_[head.sweep];
+    PassOver(head);
     // It goes before those behind it: what it waits for on the others is not theirs.
     const Wanted elsewhere = {job.devices, job.group(), job.max_time_ms, NodesFor(job)};
     if (fleet_)

@@ -40,7 +40,8 @@ bool CouldHold(const std::vector<const Worker*>& workers, const Job& job);
 
 class Schedule {
  public:
-  // So many jobs that are for other workers may others go before, of one question, which stays cheap.
+  // So many jobs that are for other workers, or whose checkpoints are away, may others go before, of one question,
+  // which stays cheap.
   static constexpr size_t kMostPassedOver = 16;
 
   // A job to start now: the worker that asks leads it.
@@ -56,10 +57,10 @@ class Schedule {
 
   // `asking`: the worker that asks; `held`: by it. Nothing starts on a worker that is behind (undelivered.h). `offers`
   // is called only where a job may have to go to several workers or wait for others. `inventory` and `health` outlive
-  // the schedule.
+  // the schedule. `checkpoints_away`: no job starts that has checkpoints.
   static absl::StatusOr<Schedule> Make(store::Snapshot& rows, Offer asking, const HeldLeases& held, Offers offers,
                                        GrantedAt granted_at, Inventory* inventory, WorkerHealth* health,
-                                       int64_t now_ms);
+                                       bool checkpoints_away, int64_t now_ms);
 
   // The next job that starts on the worker that asks; store the start before asking for another. Jobs that would start
   // on other workers are left for these to ask for.
@@ -76,21 +77,27 @@ class Schedule {
   };
 
   Schedule(Offer asking, int free, Offers offers, GrantedAt granted_at, Inventory* inventory, WorkerHealth* health,
-           int64_t now_ms)
+           bool checkpoints_away, int64_t now_ms)
       : asking_(std::move(asking)),
         free_(free),
         offers_(std::move(offers)),
         granted_at_(std::move(granted_at)),
         inventory_(inventory),
         health_(health),
+        checkpoints_away_(checkpoints_away),
         now_ms_(now_ms) {}
 
   // What of the queue that this is the head of starts, now that all that goes before it has been tried; once a head. A
-  // job that is for another worker does not hold up those behind it: they are heads in its place.
+  // job that is for another worker, or whose checkpoints are away, does not hold up those behind it: they are heads in
+  // its place.
   absl::StatusOr<std::optional<Start>> Try(store::Snapshot& rows, const store::QueueHead& head);
-  // Whether those behind this head may go before it: it is for another worker, and they would not take its place in its
+  // Whether those behind this head may go before it: Try has passed over it, and they would not take its place in its
   // sweep.
   absl::StatusOr<bool> MayPass(store::Snapshot& rows, const store::QueueHead& head);
+  void PassOver(const store::QueueHead& head) {
+    passed_over_.insert(head.job_id);
+    ++passed_over_of_[head.sweep];
+  }
   // The worker that asks has nothing free: whatever the rest of the fleet has, nothing starts here, and that a job is
   // ready is known.
   bool is_over() const { return free_ == 0 && found_ready_; }
@@ -114,14 +121,15 @@ class Schedule {
   GrantedAt granted_at_;
   Inventory* inventory_;
   WorkerHealth* health_;
+  bool checkpoints_away_;
   int64_t now_ms_;
   std::optional<std::vector<Offer>> workers_;  // from the first job on for which it matters who else is there
   std::vector<std::string> worker_ids_;        // theirs
   std::optional<Fleet> fleet_;                 // from the first job on that does not simply fit here
   bool found_ready_ = false;
   absl::flat_hash_set<std::string> settled_;              // heads of queues that do not start here, by job
-  absl::flat_hash_set<std::string> for_another_;          // those of them that may start elsewhere
-  absl::flat_hash_map<std::string, int> for_another_of_;  // how many of each sweep
+  absl::flat_hash_set<std::string> passed_over_;          // those of them that do not hold up those behind them
+  absl::flat_hash_map<std::string, int> passed_over_of_;  // how many of each sweep
   std::vector<Wanted> elsewhere_;                         // what they want, until the fleet is known
   absl::flat_hash_map<Needs, bool> anybody_has_;          // what was asked
 };

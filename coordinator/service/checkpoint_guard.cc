@@ -85,7 +85,7 @@ absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> CheckpointGuard:
   return found;
 }
 
-void CheckpointGuard::Remember(const Checkpoint& checkpoint, const std::string& damage) {
+bool CheckpointGuard::Remember(const Checkpoint& checkpoint, const std::string& damage) {
   const CheckpointKey key = KeyOf(checkpoint);
   bool is_new = false;
   {
@@ -100,6 +100,7 @@ void CheckpointGuard::Remember(const Checkpoint& checkpoint, const std::string& 
     }
   }
   if (is_new) fail_stop_->Report(calls_->TellDamage(checkpoint, damage, now_()));
+  return is_new;
 }
 
 std::string CheckpointGuard::DamageOf(const Checkpoint& checkpoint) {
@@ -192,8 +193,7 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
   const std::string what =
       absl::StrCat("checkpoint of step ", checkpoint.step, " of job ", checkpoint.job_id, ": ", how);
   if (away) {
-    Remember(checkpoint, how);
-    spdlog::error("{} {} --step {}", what, checkpoint.job_id, checkpoint.step);
+    if (Remember(checkpoint, how)) spdlog::error("{} {} --step {}", what, checkpoint.job_id, checkpoint.step);
     return absl::DataLossError(what);
   }
   const auto dropped = calls_->DropDamaged(checkpoint, how, now_());
@@ -203,13 +203,14 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
     return dropped.status();
   }
   RemoveLeftovers(checkpoint.job_id);
+  bool is_news = *dropped;
   if (!*dropped) {
     const auto still = Counts(checkpoint);
     if (still.ok() && !*still) return replaced;  // just now
-    Remember(checkpoint, how);
+    is_news = Remember(checkpoint, how);
   }
   const std::string told = absl::StrCat(what, *dropped ? "; it was dropped" : "; it stays, as no job goes on from it");
-  spdlog::error("{}", told);
+  if (is_news) spdlog::error("{}", told);
   return absl::DataLossError(told);
 }
 
@@ -217,10 +218,9 @@ absl::Status CheckpointGuard::Doubt(const Checkpoint& checkpoint, const absl::St
   const LogScope scope(checkpoint.job_id, "");
   if (absl::Status here = repository_->CheckHere(); !here.ok()) return here;
   const std::string how = absl::StrCat(doubt.message(), "; it stays, as the disk may give them again");
-  Remember(checkpoint, how);
   const std::string what =
       absl::StrCat("checkpoint of step ", checkpoint.step, " of job ", checkpoint.job_id, ": ", how);
-  spdlog::error("{}", what);
+  if (Remember(checkpoint, how)) spdlog::error("{}", what);
   return absl::DataLossError(what);
 }
 

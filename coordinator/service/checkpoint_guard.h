@@ -112,8 +112,9 @@ class CheckpointGuard {
   absl::Status Doubt(const Checkpoint& checkpoint, const absl::Status& doubt) ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether it was doubted in an earlier scrub, too, and has not been read whole since; now it is in this one.
   bool WasDoubted(const Checkpoint& checkpoint) ABSL_LOCKS_EXCLUDED(mutex_);
-  // For DamageOf; an empty `damage`: it is whole. The job's log tells of what is new.
-  void Remember(const Checkpoint& checkpoint, const std::string& damage) ABSL_LOCKS_EXCLUDED(mutex_);
+  // For DamageOf; an empty `damage`: it is whole. Whether that is damage of which nothing was known before: the job's
+  // log tells of it.
+  bool Remember(const Checkpoint& checkpoint, const std::string& damage) ABSL_LOCKS_EXCLUDED(mutex_);
   // Damage that is remembered, in the order of their keys.
   std::vector<std::pair<Checkpoint, std::string>> RememberedAfter(const CheckpointKey& key, size_t most)
       ABSL_LOCKS_EXCLUDED(mutex_);

@@ -84,7 +84,7 @@ std::string DiskWatch::WarningOf(Level level, uint64_t free, const absl::Status&
     }
     case Level::kAway:
       return absl::StrCat(checkpoints.message(),
-                          "; until then none is taken, so that jobs stay finalizing, nor removed");
+                          "; until then none is taken, so that jobs stay finalizing, and no job goes on from one");
     case Level::kFull:
       return absl::StrCat("the coordinator's disk is full: ", MiBLeft(free), ", and ", reserve,
                           " are kept for its database; nothing is started, checkpoints wait, so that jobs stay "

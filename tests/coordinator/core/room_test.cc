@@ -117,6 +117,36 @@ TEST_F(RoomTest, WithoutRoomAQueuedJobSaysSo) {
   EXPECT_THAT(Why(2), Not(Contains(full)));
 }
 
+TEST_F(RoomTest, WhileTheCheckpointsAreAwayAJobThatHasSomeWaitsAndTellsWhyAndThoseBehindItGoBeforeIt) {
+  Submit({1, 2});
+  Register();
+  const Lease first = Start(1);
+  ASSERT_TRUE(manager->workers().CommitCheckpoint("w", first, {10, "hash", {{"a.bin", 5, "x"}}, 1}, now).ok());
+  Register("w", {}, "b");  // without the job, which is queued again
+  const std::string away =
+      "it goes on from a checkpoint, and the coordinator's checkpoints are away: it waits for them";
+  manager->dispatcher().SetCheckpointsAway(true);
+  EXPECT_THAT(Why(1), Contains(away));
+  EXPECT_THAT(Why(2), Not(Contains(away)));
+  EXPECT_EQ(*manager->dispatcher().JobFor({"w", "b", 1, 8}, now), Id(2));
+  const std::vector<Grant> fresh = Poll(1, 8, "w", "b");
+  ASSERT_EQ(fresh.size(), 1u);
+  EXPECT_EQ(fresh[0].lease.job_id, Id(2));
+  bool nothing_ready = false;
+  auto none = manager->dispatcher().AcquireLeases({"w", "b", 2, 8}, now, &nothing_ready);
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_THAT(*none, IsEmpty());
+  EXPECT_TRUE(nothing_ready);
+  const uint64_t before = Version();
+  manager->dispatcher().SetCheckpointsAway(false);
+  EXPECT_GT(Version(), before) << "questions that wait are looked at again";
+  const std::vector<Grant> back = Poll(3, 8, "w", "b");
+  ASSERT_EQ(back.size(), 1u);
+  ASSERT_TRUE(back[0].resume_from.has_value());
+  EXPECT_EQ(back[0].resume_from->step, 10);
+  EXPECT_THAT(Why(1), Not(Contains(away)));
+}
+
 TEST_F(RoomTest, AWorkerFromWhichMuchHasStillToBeTakenGetsNoMoreUntilSomeOfItHasBeen) {
   Submit({1, 2, 3, 4, 5});
   Join("u", 1);

@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -12,6 +14,7 @@
 #include <limits>
 #include <memory>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -255,6 +258,20 @@ TEST_F(CheckpointGuardTest, APinnedCheckpointWhoseFolderIsGoneStaysWhateverElseI
   WriteAt0(20, 'W');
   EXPECT_EQ(guard_->SendOpened(Rows().front(), Drop).code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(Rows().size(), 1u) << "its bytes are not what they were";
+}
+
+TEST_F(CheckpointGuardTest, DamageOfACheckpointThatStaysIsLoggedOnceHoweverOftenItIsAskedFor) {
+  Upload(10);
+  std::filesystem::remove_all(FolderOf(10));
+  std::ostringstream lines;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines, true)));
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(guard_->SendOpened(Rows().front(), Drop).ok());
+  spdlog::set_default_logger(before);
+  const std::string text = lines.str(), told = "its folder is gone";
+  ASSERT_NE(text.find(told), std::string::npos);
+  EXPECT_EQ(text.find(told), text.rfind(told)) << text;
 }
 
 TEST_F(CheckpointGuardTest, ACheckpointThatTheDiskDoesNotGiveStaysAndWorkersAreSentTheOneBefore) {

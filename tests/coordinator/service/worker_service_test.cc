@@ -7,6 +7,7 @@
 #include <random>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "coordinator/errors/error_detail.h"
@@ -685,6 +686,36 @@ TEST_F(DamageTest, CheckpointsWhoseDiskIsNotMountedAtAStartAreAllThereOnceItIs) 
   EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(20, 10));
   for (const int64_t step : {10, 20}) EXPECT_EQ(Fetch(grant.lease(), step).value(), step);
   EXPECT_TRUE(Upload(grant.lease(), 30, TestCheckpoint()).ok());
+}
+
+TEST_F(DamageTest, AJobIsNotGivenOutWhileTheCheckpointIsAwayFromWhichItGoesOn) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  const std::string checkpoints = folder_ / "data/checkpoints";
+  std::filesystem::rename(checkpoints, folder_ / "away");
+  const auto is_told = [this] {
+    const auto sweeps = client_->ListSweeps({});
+    return sweeps.ok() && !sweeps->warnings().empty() && absl::StrContains(sweeps->warnings(0), "checkpoints are away");
+  };
+  for (int i = 0; i < 1000 && !is_told(); ++i) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_TRUE(is_told());
+  RegisterAnew();
+  v1::LeaseRequest ask;
+  ask.set_worker_id(kWorkerId);
+  ask.set_session(std::string(32, 'd'));
+  ask.set_poll(1);
+  ask.set_devices_free(1);
+  auto answer = worker().Lease(ask);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->grants_size(), 0);
+  std::filesystem::rename(folder_ / "away", checkpoints);
+  ask.set_wait_ms(20'000);
+  ask.set_poll(2);
+  answer = worker().Lease(ask);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  ASSERT_EQ(answer->grants_size(), 1);
+  EXPECT_EQ(answer->grants(0).resume_from().step(), 10);
+  EXPECT_EQ(Fetch(answer->grants(0).lease(), 10).value(), 10);
 }
 
 TEST_F(DamageTest, ACheckpointThatWasFoundDamagedAtARepetitionAndNeverSentAgainIsDropped) {
