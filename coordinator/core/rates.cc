@@ -13,6 +13,9 @@ constexpr size_t kManyBuckets = 10'000;  // then those that say nothing any more
 std::string Allowed(Use use, const Rate& rate) {
   const auto number = [](double value) { return absl::StrCat(static_cast<int64_t>(std::floor(value))); };
   switch (use) {
+    case Use::kCall:
+    case Use::kWorkerCall:
+      return absl::StrCat(number(rate.per_second), " calls a second, ", number(rate.burst), " at once");
     case Use::kSubmit:
       return absl::StrCat(number(rate.per_second), " submissions and plans a second, ", number(rate.burst), " at once");
     case Use::kRead:
@@ -36,6 +39,10 @@ absl::Status TooMany(const std::string& who, Use use, const Rate& rate, int64_t 
 
 const Rate& Rates::Of(Use use) const {
   switch (use) {
+    case Use::kCall:
+      return options_.calls;
+    case Use::kWorkerCall:
+      return options_.worker_calls;
     case Use::kSubmit:
       return options_.submissions;
     case Use::kRead:

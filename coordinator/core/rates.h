@@ -1,6 +1,7 @@
-// How often users, workers and whoever has a token may ask for what is expensive: a bucket for each of them and each
-// kind of use, so that one who asks too often does not take the others' share. Admins have no limits, and nothing that
-// keeps a leased job alive is counted. Time is passed in; any thread.
+// How often users, workers and whoever has a token may call, and ask for what is expensive: a bucket for each of them
+// and each kind of use, so that one who asks too often does not take the others' share. Admins have no limits; what
+// keeps a leased job alive counts only among all calls of its worker, which may make far more than it needs. Time is
+// passed in; any thread.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +19,19 @@
 namespace sink {
 
 enum class Use {
-  kSubmit,  // a sweep, also one that is only to be looked at: it is expanded, which takes seconds of a core
-  kRead,    // what may read a whole sweep, its measurements, logs or checkpoints
-  kReport,  // bytes of a worker's events
-  kToken,   // a certificate for a token: a signature, and waits for the disk
+  kCall,        // any call of whoever is no worker, before it has a thread and memory
+  kWorkerCall,  // any of a worker's
+  kSubmit,      // a sweep, also one that is only to be looked at: it is expanded, which takes seconds of a core
+  kRead,        // what may read a whole sweep, its measurements, logs or checkpoints
+  kReport,      // bytes of a worker's events
+  kToken,       // a certificate for a token: a signature, and waits for the disk
 };
 
 struct RateOptions {
+  // Twice as many as of the reads below, which count here, too.
+  Rate calls = {.per_second = 200, .burst = 4'000};
+  // Many times what a worker makes when all of its jobs catch up after an outage.
+  Rate worker_calls = {.per_second = 1'000, .burst = 10'000};
   Rate submissions = {.per_second = 2, .burst = 100};
   // A notebook that reads one job after the other passes.
   Rate reads = {.per_second = 100, .burst = 2'000};

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "coordinator/errors/grpc_status.h"
 #include "coordinator/identity/one_way.h"
+#include "coordinator/job/status_macros.h"
 #include "coordinator/service/access.h"
 #include "coordinator/service/policy.h"
 
@@ -86,9 +87,7 @@ absl::Status Gatekeeper::Check(const grpc::AuthContext& context, absl::string_vi
     return caller.status();
   }
   if (MayCall(caller->role, path)) {
-    const std::optional<Use> use = UseOf(path);
-    if (!use) return absl::OkStatus();
-    const absl::Status taken = rates_->Take(*caller, *use, 1, now_().steady_ms);
+    const absl::Status taken = TakeRates(*caller, path);
     if (!taken.ok()) audit_->AddRefusal(RefusedCall(caller->name, path, taken));
     return taken;
   }
@@ -98,6 +97,15 @@ absl::Status Gatekeeper::Check(const grpc::AuthContext& context, absl::string_vi
   // A path that is no method is the caller's to choose, and as long as it likes.
   audit_->AddRefusal(RefusedCall(caller->name, IsMethod(path) ? path : "unknown method", refused));
   return refused;
+}
+
+// What is refused here has no thread and no place in gRPC's queues yet, where it would stay though its caller has left.
+absl::Status Gatekeeper::TakeRates(const Caller& caller, absl::string_view path) const {
+  const int64_t now_ms = now_().steady_ms;
+  const Use any = caller.role == Role::kWorker ? Use::kWorkerCall : Use::kCall;
+  SINK_RETURN_IF_ERROR(rates_->Take(caller, any, 1, now_ms));
+  const std::optional<Use> use = UseOf(path);
+  return use ? rates_->Take(caller, *use, 1, now_ms) : absl::OkStatus();
 }
 
 absl::StatusOr<Caller> Gatekeeper::Of(const grpc::ServerContextBase& context) const {

@@ -64,6 +64,8 @@ class Gatekeeper final : public Callers {
   class Processor;
   absl::StatusOr<Caller> Find(const grpc::AuthContext& context, absl::string_view secret_hash) const;
   absl::Status Check(const grpc::AuthContext& context, absl::string_view secret_hash, absl::string_view path) const;
+  // RESOURCE_EXHAUSTED: the caller makes too many calls, or too many that are as expensive.
+  absl::Status TakeRates(const Caller& caller, absl::string_view path) const;
 
   const Principals* const principals_;
   AuditLog* const audit_;

@@ -84,7 +84,8 @@ bool IsMethod(absl::string_view path);
 // False for a path that is no method.
 bool MayCall(Role role, absl::string_view path);
 
-// As what a call of the method counts with its caller; nothing for most, which are cheap or must not fail.
+// As what a call of the method counts with its caller, beside all calls; nothing for most, which are cheap or must not
+// fail.
 std::optional<Use> UseOf(absl::string_view path);
 
 namespace policy {

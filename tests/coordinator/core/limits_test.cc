@@ -182,7 +182,9 @@ class RatesTest : public ::testing::Test {
   }
 
   int refused_ = 0;
-  Rates rates_{{.submissions = {.per_second = 1, .burst = 2},
+  Rates rates_{{.calls = {.per_second = 2, .burst = 4},
+                .worker_calls = {.per_second = 20, .burst = 40},
+                .submissions = {.per_second = 1, .burst = 2},
                 .reads = {.per_second = 5, .burst = 5},
                 .report_bytes = {.per_second = 1 << 20, .burst = 2 << 20},
                 .certificates = {.per_second = 0.5, .burst = 3},
@@ -202,8 +204,31 @@ TEST_F(RatesTest, WhoAsksTooOftenIsToldHowOftenAndOthersAreNot) {
   EXPECT_TRUE(Take("user/lena", Role::kSubmitter, Use::kSubmit, 1, kStart + 1'000).ok());
 }
 
+TEST_F(RatesTest, WhoCallsWithoutEndIsToldHowOftenAndAWorkerMayCallMoreOften) {
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(Take("user/lena", Role::kViewer, Use::kCall).ok());
+  const absl::Status refused = Take("user/lena", Role::kViewer, Use::kCall);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("user/lena may make 2 calls a second, 4 at once"));
+  EXPECT_EQ(refused_, 1);
+  EXPECT_TRUE(Take("user/lena", Role::kViewer, Use::kRead).ok()) << "of which there is another bucket";
+  EXPECT_TRUE(Take("user/max", Role::kViewer, Use::kCall).ok());
+  for (int i = 0; i < 40; ++i) EXPECT_TRUE(Take("worker/a", Role::kWorker, Use::kWorkerCall).ok());
+  EXPECT_THAT(std::string(Take("worker/a", Role::kWorker, Use::kWorkerCall).message()),
+              HasSubstr("worker/a may make 20 calls a second, 40 at once"));
+  EXPECT_TRUE(Take("user/lena", Role::kViewer, Use::kCall, 1, kStart + 500).ok());
+}
+
+TEST(RateOptions, AllReadsAndCheapCallsBesideThemPass) {
+  const RateOptions options;
+  EXPECT_GE(options.calls.per_second, 2 * options.reads.per_second);
+  EXPECT_GE(options.calls.burst, 2 * options.reads.burst);
+  EXPECT_GT(options.worker_calls.per_second, options.calls.per_second);
+  EXPECT_GT(options.worker_calls.burst, options.calls.burst);
+}
+
 TEST_F(RatesTest, AdminsHaveNone) {
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(Take("user/admin", Role::kAdmin, Use::kSubmit).ok());
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(Take("user/admin", Role::kAdmin, Use::kCall).ok());
   EXPECT_EQ(refused_, 0);
 }
 

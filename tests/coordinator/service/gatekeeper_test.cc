@@ -1,11 +1,13 @@
 // What is decided of a call before its handler, on a clock that the test sets: gRPC's side is played.
 #include "coordinator/service/gatekeeper.h"
 
+#include <gmock/gmock.h>
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/security/auth_context.h>
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -39,33 +41,68 @@ class ShownCertificate final : public grpc::AuthContext {
   const std::map<std::string, std::string> properties_;
 };
 
-TEST(Gatekeeper, AClockThatIsSetBackLeavesNobodyRefused) {
-  testing::TempDir folder;
-  const auto principals = *Principals::Open(folder / "identity.db");
-  const auto audit = *AuditLog::Open(folder / "audit.db");
-  ASSERT_TRUE(principals->Put({.name = "user/lena", .role = Role::kViewer}).ok());
-  Now now = SystemNow();
-  constexpr int64_t kHour = 3'600'000;
-  const std::string serial(32, '7');
-  ASSERT_TRUE(
-      principals->AddCertificate({.serial = serial, .principal = "user/lena", .not_after_ms = now.unix_ms + 24 * kHour})
-          .ok());
-  Rates rates({.reads = {.per_second = 1, .burst = 2}}, [] {});
-  ConnectionOwners owners(100);
-  Gatekeeper gatekeeper(
-      principals.get(), audit.get(), &rates, &owners, [](Gatekeeper::Refusal) {}, [&now] { return now; });
-  const auto processor = gatekeeper.MakeProcessor();
-  ShownCertificate certificate(serial, "sink://user/lena");
-  const auto call = [&] {
+class GatekeeperTest : public ::testing::Test {
+ protected:
+  static constexpr int64_t kHour = 3'600'000;
+
+  // One who shows a certificate from now on.
+  ShownCertificate Known(const std::string& name, Role role) {
+    const std::string serial(32, static_cast<char>('1' + known_++));
+    EXPECT_TRUE(principals_->Put({.name = name, .role = role}).ok());
+    EXPECT_TRUE(
+        principals_->AddCertificate({.serial = serial, .principal = name, .not_after_ms = now_.unix_ms + 24 * kHour})
+            .ok());
+    return ShownCertificate(serial, "sink://" + name);
+  }
+  grpc::Status Call(ShownCertificate& certificate, const std::string& path) {
     grpc::AuthMetadataProcessor::OutputMetadata consumed, answered;
-    return processor->Process({{":path", "/sink.v1.ClientService/ListJobs"}}, &certificate, &consumed, &answered)
-        .error_code();
-  };
+    return processor_->Process({{":path", path}}, &certificate, &consumed, &answered);
+  }
+
+  Now now_ = SystemNow();
+  std::map<Gatekeeper::Refusal, int> refused_;
+
+ private:
+  int known_ = 0;
+  testing::TempDir folder_;
+  const std::unique_ptr<Principals> principals_ = *Principals::Open(folder_ / "identity.db");
+  const std::unique_ptr<AuditLog> audit_ = *AuditLog::Open(folder_ / "audit.db");
+  Rates rates_{{.calls = {.per_second = 2, .burst = 10},
+                .worker_calls = {.per_second = 20, .burst = 100},
+                .reads = {.per_second = 1, .burst = 2}},
+               [this] { ++refused_[Gatekeeper::Refusal::kRate]; }};
+  ConnectionOwners owners_{100};
+  Gatekeeper gatekeeper_{
+      principals_.get(),      audit_.get(), &rates_, &owners_, [this](Gatekeeper::Refusal why) { ++refused_[why]; },
+      [this] { return now_; }};
+  const std::shared_ptr<grpc::AuthMetadataProcessor> processor_ = gatekeeper_.MakeProcessor();
+};
+
+TEST_F(GatekeeperTest, AClockThatIsSetBackLeavesNobodyRefused) {
+  ShownCertificate lena = Known("user/lena", Role::kViewer);
+  const auto call = [&] { return Call(lena, "/sink.v1.ClientService/ListJobs").error_code(); };
   EXPECT_EQ(call(), grpc::StatusCode::OK);
   EXPECT_EQ(call(), grpc::StatusCode::OK);
   EXPECT_EQ(call(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  now = {.unix_ms = now.unix_ms - 6 * kHour, .steady_ms = now.steady_ms + 1000};
+  now_ = {.unix_ms = now_.unix_ms - 6 * kHour, .steady_ms = now_.steady_ms + 1000};
   EXPECT_EQ(call(), grpc::StatusCode::OK);
+}
+
+// A viewer whose calls are cancelled as soon as they are made waits for none of them: this is all that bounds them.
+TEST_F(GatekeeperTest, WhoCallsWithoutEndIsRefusedBeforeAHandlerAndTheOthersAreNot) {
+  ShownCertificate lena = Known("user/lena", Role::kViewer), max = Known("user/max", Role::kViewer);
+  ShownCertificate worker = Known("worker/a", Role::kWorker);
+  const std::string cheap = "/sink.v1.ClientService/GetJob", beat = "/sink.v1.WorkerService/Heartbeat";
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(Call(lena, cheap).ok()) << i;
+  for (int i = 0; i < 1000; ++i) ASSERT_EQ(Call(lena, cheap).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << i;
+  EXPECT_THAT(Call(lena, cheap).error_message(), ::testing::HasSubstr("user/lena may make 2 calls a second"));
+  EXPECT_EQ(refused_[Gatekeeper::Refusal::kRate], 1001);
+  EXPECT_TRUE(Call(max, cheap).ok());
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(Call(worker, beat).ok()) << i;
+  EXPECT_EQ(Call(worker, beat).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << "a worker's bound is another one";
+  now_.steady_ms += 500;
+  EXPECT_TRUE(Call(lena, cheap).ok());
+  EXPECT_FALSE(Call(lena, cheap).ok());
 }
 
 }  // namespace

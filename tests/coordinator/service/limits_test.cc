@@ -1,4 +1,7 @@
 // Users and workers who ask for more than they may, over a real port; what keeps a job alive is taken all the same.
+#include <chrono>
+#include <string>
+
 #include "coordinator/core/rates.h"
 #include "coordinator/service/policy.h"
 #include "tests/coordinator/service/access_fixture.h"
@@ -16,6 +19,7 @@ class LimitsTest : public AccessTest {
   LimitsTest() {
     StopServer();
     adjust_ = [](ServerOptions* options) {
+      options->rates.calls = {.per_second = 0.001, .burst = 20};
       options->rates.submissions = {.per_second = 0.001, .burst = 4};
       options->rates.reads = {.per_second = 0.001, .burst = 3};
       options->rates.report_bytes = {.per_second = 1, .burst = 10};
@@ -39,6 +43,34 @@ TEST_F(LimitsTest, AUserWhoReadsTooOftenWaitsAndTheAdminDoesNot) {
   EXPECT_TRUE(lena->ListSweeps({}).ok());  // which is cheap
   EXPECT_TRUE(ClientOf(User("max", "viewer"))->ListJobs(jobs).ok());
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(client_->ListJobs(jobs).ok());
+}
+
+// At once, and she leaves before they are answered.
+TEST_F(LimitsTest, AUserWhoCallsWithoutEndAndLeavesIsRefusedAndWorkersAreNot) {
+  RegisterWorker();
+  const identity::Credential lena = User("lena", "viewer");
+  const auto stub = v1::ClientService::NewStub(ChannelOf(lena));
+  const v1::ListSweepsRequest request;
+  for (int i = 0; i < 200; ++i) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(i < 2 ? 10'000 : 1));
+    v1::ListSweepsResponse response;
+    stub->ListSweeps(&context, request, &response);
+    v1::HeartbeatRequest beat;
+    beat.set_worker_id(testing::kWorkerId);
+    beat.set_session(testing::kSession);
+    EXPECT_TRUE(worker().Heartbeat(beat).ok()) << i;
+  }
+  // Without a deadline, so that it is sent: what is left of the twenty, and one more.
+  grpc::Status last;
+  for (int i = 0; i <= 20 && (i == 0 || last.ok()); ++i) {
+    grpc::ClientContext context;
+    v1::ListSweepsResponse response;
+    last = stub->ListSweeps(&context, request, &response);
+  }
+  EXPECT_EQ(last.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << last.error_message();
+  EXPECT_THAT(last.error_message(), HasSubstr("user/lena may make 0 calls a second, 20 at once"));
+  EXPECT_TRUE(ClientOf(User("max", "viewer"))->ListSweeps({}).ok());
 }
 
 TEST_F(LimitsTest, AUserWhoSubmitsTooOftenWaits) {
