@@ -1,4 +1,5 @@
 // sinkctl: the real world around RunCli.
+#include <google/protobuf/stubs/logging.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -38,9 +39,9 @@ int64_t NowMs() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  signal(SIGPIPE, SIG_DFL);  // `sinkctl logs ID | head` ends quietly
-  // Ctrl-C and SIGTERM are taken by a thread of their own, which wakes whatever the main thread waits for. A second one
-  // ends the program at once.
+  google::protobuf::SetLogHandler(nullptr);  // what a user needs to know of a text is in our own messages
+  signal(SIGPIPE, SIG_DFL);                  // `sinkctl logs ID | head` ends quietly
+  // Ctrl-C and SIGTERM are taken by a thread of their own, which wakes the main thread; a second one ends the program.
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
@@ -71,8 +72,7 @@ int main(int argc, char** argv) {
                             .interrupt = interrupt,
                             .full_screen = sink::cli::OpenTerminal};
   const int code = sink::cli::RunCli(std::vector<std::string>(argv + 1, argv + argc), world);
-  std::cout.flush();
-  if (!std::cout && code == 0) {
+  if (!std::cout.flush() && code == 0) {
     std::cerr << "sinkctl: standard output cannot be written\n";
     return 7;
   }

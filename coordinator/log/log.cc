@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "coordinator/log/protobuf_log.h"
+
 namespace sink {
 namespace {
 
@@ -41,6 +43,7 @@ void StartLog(const std::string& logger, const LogOptions& options) {
   } else {
     spdlog::set_pattern(std::string(kTime) + " %l %v");
   }
+  SendProtobufLogToOurs();
 }
 
 LogScope::LogScope(std::string job_id, std::string lease_id)

@@ -24,7 +24,7 @@ struct LogOptions {
 // --log-level and --log-format. `with_trace`: the level below debug can be asked for as well.
 void AddLogOptions(args::Command program, LogOptions* options, bool with_trace = false);
 
-// From now on spdlog writes as the options say, under the logger's name.
+// From now on spdlog writes as the options say, under the logger's name, also what libprotobuf says.
 void StartLog(const std::string& logger, const LogOptions& options);
 
 // While it lives, what its thread logs is about that job, as leased: the fields "job" and "lease". Scopes may be
