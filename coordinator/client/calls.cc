@@ -48,7 +48,7 @@ absl::Status Calls::Try::Result(const grpc::Status& status) const {
   }
   switch (code) {
     case absl::StatusCode::kUnavailable:
-      if (IsAnsweredUnavailable(status)) {
+      if (IsAnswered(status)) {
         return absl::UnavailableError(absl::StrCat("the coordinator at ", address, ": ", status.error_message()));
       }
       return absl::UnavailableError(
@@ -57,6 +57,10 @@ absl::Status Calls::Try::Result(const grpc::Status& status) const {
                            ? "; it is running: if this stays so, our credential has ended or is another coordinator's, "
                              "and its admin can make a new one"
                            : "; is it running? start it with `sink-coordinator --data DIR`"));
+    case absl::StatusCode::kResourceExhausted:
+      if (IsAnswered(status)) return FromGrpc(status);
+      return absl::UnavailableError(
+          absl::StrCat("the coordinator at ", address, " has no room for this call now: ", status.error_message()));
     case absl::StatusCode::kDeadlineExceeded:
       return absl::DeadlineExceededError(
           absl::StrCat("the coordinator at ", address, " did not answer within ", absl::FormatDuration(deadline_)));

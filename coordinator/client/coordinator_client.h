@@ -5,7 +5,9 @@
 // Both sides show a certificate; ours is found where the options say, at the first call that finds one there.
 //
 // Errors: what the service answered (see proto/sink/v1), or UNAVAILABLE "cannot reach the coordinator at HOST:PORT:
-// ...", DEADLINE_EXCEEDED "... did not answer within ...", CANCELLED after CancelCalls(), also between two tries.
+// ...", UNAVAILABLE "the coordinator at HOST:PORT has no room for this call now: ..." where no service has seen it for
+// want of threads or memory, or because we make too many, DEADLINE_EXCEEDED "... did not answer within ...", CANCELLED
+// after CancelCalls(), also between two tries.
 #pragma once
 
 #include <cstdint>

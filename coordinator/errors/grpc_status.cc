@@ -24,15 +24,14 @@ grpc::Status ToGrpc(const absl::Status& status) {
   v1::StatusDetails details;
   const v1::ErrorDetail detail = DetailOf(status);
   const bool has_reason = detail.reason_case() != v1::ErrorDetail::REASON_NOT_SET;
-  // gRPC itself says UNAVAILABLE where nobody answers; it sends no details.
-  if (has_reason || absl::IsUnavailable(status)) details.set_code(status.raw_code());
+  // What gRPC itself says, too: where nobody answers, and where threads or memory are short. It sends no details.
+  const bool like_grpc = absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
+  if (has_reason || like_grpc) details.set_code(status.raw_code());
   if (has_reason) details.add_details()->PackFrom(detail);
   return {static_cast<grpc::StatusCode>(status.raw_code()), CutMessage(status.message()), details.SerializeAsString()};
 }
 
-bool IsAnsweredUnavailable(const grpc::Status& status) {
-  return status.error_code() == grpc::StatusCode::UNAVAILABLE && !status.error_details().empty();
-}
+bool IsAnswered(const grpc::Status& status) { return !status.error_details().empty(); }
 
 absl::Status FromGrpc(const grpc::Status& status) {
   absl::Status result(static_cast<absl::StatusCode>(status.error_code()), status.error_message());

@@ -19,8 +19,10 @@ inline constexpr size_t kMaxStatusMessage = 2000;
 // The message is cut to kMaxStatusMessage.
 grpc::Status ToGrpc(const absl::Status& status);
 
-// UNAVAILABLE that a service has answered through ToGrpc: it was reached, other than where gRPC found nobody.
-bool IsAnsweredUnavailable(const grpc::Status& status);
+// Of UNAVAILABLE and RESOURCE_EXHAUSTED: a service has answered so through ToGrpc. Else no service has seen the call:
+// gRPC found nobody, or the coordinator had no thread or memory for it, or its caller makes too many (gatekeeper.h,
+// whose refusals gRPC sends without details).
+bool IsAnswered(const grpc::Status& status);
 
 // Details that cannot be read are left out.
 absl::Status FromGrpc(const grpc::Status& status);

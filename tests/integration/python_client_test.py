@@ -21,6 +21,7 @@ from sink_cluster import Cluster, skip, wait_for
 # before it becomes the program.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 try:
+    import grpc
     import grpc_tools  # noqa: F401
     import nbclient
     import nbformat
@@ -122,6 +123,32 @@ def submit(client, *arguments, **options):
         submitted = client.submit(*arguments, **options)
     assert {warning.filename for warning in told} <= {__file__}, "not where submit was called"
     return submitted, [str(warning.message) for warning in told]
+
+
+def a_call_for_which_there_is_no_room_is_made_again(sink_client, cluster):
+    class Refused(grpc.RpcError):
+        def __init__(self, details, trailers):
+            super().__init__(details)
+            self.details, self.trailing_metadata = lambda: details, lambda: trailers
+
+        def code(self):
+            return grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    with sink_client.Client(cluster.address) as client:
+        refusals, list_sweeps = [], client._stub.ListSweeps
+
+        def answer(request, timeout):
+            if refusals:
+                raise refusals.pop()
+            return list_sweeps(request, timeout=timeout)
+
+        client._stub = types.SimpleNamespace(ListSweeps=answer)
+        refusals += [Refused("Server Threadpool Exhausted", trailers) for trailers in (None, ())]
+        client.sweeps()
+        assert not refusals
+        refusals.append(Refused("lena has too many jobs", [("grpc-status-details-bin", b"\x08\x08")]))
+        error = raises(sink_client.CoordinatorError, client.sweeps)
+        assert (error.code, str(error)) == ("RESOURCE_EXHAUSTED", "lena has too many jobs"), (error.code, str(error))
 
 
 def study_runs(sink_client, cluster, client):
@@ -299,6 +326,7 @@ with tempfile.TemporaryDirectory() as installed, Cluster(BIN) as cluster:
     jobs_that_early_stopping_stopped_have_not_failed(sink_client)
     with sink_client.Client(cluster.address) as client:
         wrong_input_is_told(sink_client, cluster, client)
+        a_call_for_which_there_is_no_room_is_made_again(sink_client, cluster)
         job = study_runs(sink_client, cluster, client)
         checkpoint_opens(cluster, job)
         waiting_costs_little_however_many_jobs_there_are(client)

@@ -28,12 +28,21 @@ class JobsFailed(Exception):
         self.jobs = jobs
 
 
+def _is_answered(error):
+    """Of RESOURCE_EXHAUSTED: by the service. Else no service has seen the call: threads or memory are short, or its caller
+    makes too many."""
+    return any(key == "grpc-status-details-bin" for key, _ in error.trailing_metadata() or ())
+
+
 @contextlib.contextmanager
 def calls_of(address):
     """Turns gRPC's errors into ours, which say what was called and what to do."""
     try:
         yield
     except grpc.RpcError as error:
+        if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and not _is_answered(error):
+            raise CoordinatorError("UNAVAILABLE", f"the coordinator at {address} has no room for this call now: "
+                                   f"{error.details()}") from error
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
             raise CoordinatorError(error.code().name, f"the coordinator at {address} does not answer ({error.details()}); "
                                    "is sink-coordinator running, and is this the address that it names when it "

@@ -26,6 +26,7 @@ class FakeService final : public v1::ClientService::Service {
   grpc::Status ListSweeps(grpc::ServerContext*, const v1::ListSweepsRequest*, v1::ListSweepsResponse*) override {
     ++calls;
     if (calls <= unavailable) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "not now");
+    if (calls <= overloaded) return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "Server Threadpool Exhausted");
     return answer;
   }
   grpc::Status GetSweep(grpc::ServerContext* context, const v1::GetSweepRequest*, v1::GetSweepResponse*) override {
@@ -42,6 +43,7 @@ class FakeService final : public v1::ClientService::Service {
 
   std::atomic<int> calls = 0;
   std::atomic<int> unavailable = 0;  // so many calls fail first
+  std::atomic<int> overloaded = 0;   // likewise, as gRPC lets them fail that has no thread
   grpc::Status answer;
 };
 
@@ -84,6 +86,25 @@ TEST_F(CoordinatorClientTest, TriesOnceWhenTold) {
   EXPECT_EQ(
       Client({.address = "", .credentials = "", .retry_for = absl::ZeroDuration()})->ListSweeps({}).status().code(),
       absl::StatusCode::kUnavailable);
+  EXPECT_EQ(service_.calls, 1);
+}
+
+TEST_F(CoordinatorClientTest, TriesAgainWhileTheCoordinatorHasNoThread) {
+  service_.overloaded = 2;
+  EXPECT_TRUE(Client()->ListSweeps({}).ok());
+  EXPECT_EQ(service_.calls, 3);
+}
+
+TEST_F(CoordinatorClientTest, ACoordinatorThatStaysWithoutAThreadIsNamed) {
+  service_.overloaded = 1000;
+  const absl::Status status = Client({.address = "", .retry_for = absl::ZeroDuration()})->ListSweeps({}).status();
+  EXPECT_EQ(status, absl::UnavailableError("the coordinator at 127.0.0.1:" + std::to_string(port_) +
+                                           " has no room for this call now: Server Threadpool Exhausted"));
+}
+
+TEST_F(CoordinatorClientTest, AQuotaThatIsUsedUpIsNoReasonToTryAgain) {
+  service_.answer = ToGrpc(absl::ResourceExhaustedError("lena has 100000 jobs in the queue"));
+  EXPECT_EQ(Client()->ListSweeps({}).status(), absl::ResourceExhaustedError("lena has 100000 jobs in the queue"));
   EXPECT_EQ(service_.calls, 1);
 }
 

@@ -61,6 +61,16 @@ TEST(ErrorDetail, ReasonOfAnotherCodeIsNotBelieved) {
   EXPECT_FALSE(ExpectedEvent(WithDetail(absl::UnavailableError("try again"), detail)));
 }
 
+// By the text nobody could tell whether the disk is full, which somebody must mend, or a thread is short for a moment.
+TEST(GrpcStatus, WhatAServiceRefusesIsToldFromWhatGrpcItselfDoes) {
+  for (const absl::Status& refused : {absl::ResourceExhaustedError("disk full"), absl::UnavailableError("closing")}) {
+    const grpc::Status answer = ToGrpc(refused);
+    EXPECT_TRUE(IsAnswered(answer));
+    EXPECT_EQ(FromGrpc(answer), refused);
+    EXPECT_FALSE(IsAnswered({answer.error_code(), "Server Threadpool Exhausted"}));
+  }
+}
+
 TEST(GrpcStatus, KeepsTheCodeAndCutsBetweenCharacters) {
   EXPECT_EQ(ToGrpc(absl::OutOfRangeError("x")).error_code(), grpc::StatusCode::OUT_OF_RANGE);
   EXPECT_EQ(ToGrpc(absl::OutOfRangeError("x")).error_details(), "");

@@ -10,6 +10,7 @@ namespace sink {
 namespace {
 
 using testing::AccessTest;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::Submission;
 using testing::SweepYaml;
@@ -38,8 +39,9 @@ TEST_F(LimitsTest, AUserWhoReadsTooOftenWaitsAndTheAdminDoesNot) {
   jobs.set_sweep("one");
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(lena->ListJobs(jobs).ok());
   const absl::Status refused = lena->ListJobs(jobs).status();
-  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
-  EXPECT_THAT(std::string(refused.message()), HasSubstr("reads of sweeps"));
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << "for a client, to try again: " << refused;
+  EXPECT_THAT(std::string(refused.message()),
+              AllOf(HasSubstr("has no room for this call now"), HasSubstr("reads of sweeps")));
   EXPECT_TRUE(lena->ListSweeps({}).ok());  // which is cheap
   EXPECT_TRUE(ClientOf(User("max", "viewer"))->ListJobs(jobs).ok());
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(client_->ListJobs(jobs).ok());
@@ -78,7 +80,7 @@ TEST_F(LimitsTest, AUserWhoSubmitsTooOftenWaits) {
   v1::SubmitSweepRequest plan = Submission(SweepYaml("one", "1e-3"));
   plan.set_dry_run(true);
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(lena->SubmitSweep(plan).ok());
-  EXPECT_EQ(lena->SubmitSweep(plan).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(lena->SubmitSweep(plan).status().code(), absl::StatusCode::kUnavailable);
   EXPECT_TRUE(client_->SubmitSweep(plan).ok());
 }
 
@@ -145,7 +147,7 @@ TEST_F(LimitsTest, ATokenThatIsShownWithoutEndLeavesAnotherWorkerIn) {
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(Join(stolen, id, key).ok());
   for (int i = 0; i < 20; ++i) {
     const absl::Status refused = Join(stolen, id, key).status();
-    EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+    EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
     EXPECT_THAT(std::string(refused.message()), HasSubstr("try again in"));
   }
   EXPECT_TRUE(Join(good, files::RandomId(), *identity::MakeKey()).ok());
