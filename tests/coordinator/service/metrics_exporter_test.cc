@@ -6,8 +6,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "coordinator/core/job_manager.h"
 #include "coordinator/service/device_series.h"
@@ -15,6 +18,7 @@
 #include "coordinator/store/memory_store.h"
 #include "coordinator/store/sqlite_store.h"
 #include "proto/config/job_config.h"
+#include "proto/files/descriptor.h"
 #include "proto/pipe/events.h"
 #include "tests/testing/temp_dir.h"
 
@@ -379,6 +383,25 @@ TEST(ScrapeEndpoint, AsksForItsPassword) {
   EXPECT_NE(Get(endpoint->port()).find("401"), std::string::npos);
   EXPECT_NE(Get(endpoint->port(), "Authorization: Basic c2luazp3cm9uZw==\r\n").find("401"), std::string::npos);
   EXPECT_NE(Get(endpoint->port(), "Authorization: Basic c2luazpzZWNyZXQ=\r\n").find("200 OK"), std::string::npos);
+}
+
+TEST(ScrapeEndpoint, AnswersThoughHundredsOfRequestsNeverEnd) {
+  FailStop fail_stop;
+  auto exporter = std::make_shared<MetricsExporter>(&fail_stop, SystemNow, "/");
+  auto endpoint = *ScrapeEndpoint::Start("127.0.0.1:0", /*token=*/"", exporter);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(endpoint->port()));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::vector<files::Fd> unfinished;
+  for (int i = 0; i < 400; ++i) {
+    unfinished.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(connect(unfinished.back().get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0) << i;
+    ASSERT_EQ(write(unfinished.back().get(), "GET /m", 6), 6);
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_NE(Get(endpoint->port()).find("200 OK"), std::string::npos);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10)) << "Prometheus waits no longer";
 }
 
 TEST(MetricsExporterCost, AThousandJobsStayUnderTwoMegabytes) {
