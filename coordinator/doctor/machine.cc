@@ -240,9 +240,11 @@ void RefusedStart(MachineDoctor& doctor, const absl::Status& why) {
 // database that is gone.
 bool LogIsWhole(MachineDoctor& doctor, const fs::path& database) {
   absl::Status status = store::CheckLog(database);
+  const auto witness = store::ReadWitness(database);
+  status.Update(witness.status());
   std::error_code ignored;
-  if (const auto witness = store::ReadWitness(database); status.ok() && witness && !fs::exists(database, ignored)) {
-    status = absl::DataLossError(absl::StrCat(database.string(), " is missing, and ", witness->count.commits,
+  if (status.ok() && *witness && !fs::exists(database, ignored)) {
+    status = absl::DataLossError(absl::StrCat(database.string(), " is missing, and ", (*witness)->count.commits,
                                               " commits were acknowledged in it: put the file back, or ",
                                               store::HowToPutBack(database)));
   }

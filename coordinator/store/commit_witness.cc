@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "proto/files/hash.h"
 
@@ -24,6 +26,23 @@ std::string LineOf(const Witness& witness) {
   const std::string said = absl::StrFormat("commits %019d of %019d in file %019d", witness.count.commits,
                                            witness.count.database, witness.in_file);
   return absl::StrFormat("%s sum %s\n", said, files::Hash(said));
+}
+
+std::optional<Witness> Parse(const std::string& said) {
+  Witness witness;
+  if (said.size() != kLineBytes || !absl::SimpleAtoi(said.substr(kCommitsAt, kDigits), &witness.count.commits) ||
+      !absl::SimpleAtoi(said.substr(kDatabaseAt, kDigits), &witness.count.database) ||
+      !absl::SimpleAtoi(said.substr(kInFileAt, kDigits), &witness.in_file)) {
+    return std::nullopt;
+  }
+  return LineOf(witness) == said ? std::optional(witness) : std::nullopt;
+}
+
+absl::Status Unusable(const std::string& database, const std::string& why) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(why, ". It says how many commits were acknowledged in ", database,
+                   ", and without it nobody sees whether any of them are gone; nothing was changed: put it back as it ",
+                   "was, or remove it to go on without this check"));
 }
 
 }  // namespace
@@ -44,19 +63,25 @@ void CommitWitness::Write(const Witness& witness) {
 
 std::string WitnessPath(const std::string& database) { return database + "-commits"; }
 
-std::optional<Witness> ReadWitness(const std::string& database) {
+absl::StatusOr<std::optional<Witness>> ReadWitness(const std::string& database) {
   const std::string path = WitnessPath(database);
-  const auto file = files::Open(path, O_RDONLY | O_NONBLOCK);  // also of a pipe, which is none
-  if (!file.ok() || !files::SizeOf(*file, path).ok()) return std::nullopt;
-  std::string said;
-  if (files::ReadAt(*file, path, 0, kLineBytes, &said) || said.size() != kLineBytes) return std::nullopt;
-  Witness witness;
-  if (!absl::SimpleAtoi(said.substr(kCommitsAt, kDigits), &witness.count.commits) ||
-      !absl::SimpleAtoi(said.substr(kDatabaseAt, kDigits), &witness.count.database) ||
-      !absl::SimpleAtoi(said.substr(kInFileAt, kDigits), &witness.in_file)) {
-    return std::nullopt;
-  }
-  return LineOf(witness) == said ? std::optional(witness) : std::nullopt;
+  // As it is written: not through a link, and a pipe is not waited for.
+  const auto file = files::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!file.ok() && file.error().code() == ENOENT) return std::nullopt;
+  if (!file.ok()) return Unusable(database, file.error().message());
+  const auto size = files::SizeOf(*file, path);
+  if (!size.ok()) return Unusable(database, size.error().message());
+  std::string said, before;
+  do {
+    before = std::move(said);
+    if (const auto failed = files::ReadAt(*file, path, 0, kLineBytes, &said))
+      return Unusable(database, failed.message());
+    if (const auto witness = Parse(said)) return witness;
+  } while (said != before);  // a coordinator that runs may be writing it, and damage stays as it is
+  const bool unwritten = *size <= kLineBytes && said.find_first_not_of('\0') == std::string::npos;
+  if (unwritten) return std::nullopt;
+  return Unusable(database, absl::StrCat(path, " is damaged: it does not begin with a line of ", kLineBytes,
+                                         " characters that ends with its own hash"));
 }
 
 }  // namespace sink::store

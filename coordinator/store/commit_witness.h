@@ -6,13 +6,15 @@
 // commits (lost_commits.h), and a file that does so alone is older than its log.
 //
 // The file is not synced: its commit was before it was written, so a power cut may leave it behind and never ahead.
-// One that is not there, or is not whole, says nothing. Owned by the connection that writes (sqlite_db.h).
+// One that is not there says nothing, nor does one that has its name and no byte of its line yet. Owned by the
+// connection that writes (sqlite_db.h).
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "proto/files/descriptor.h"
 
 namespace sink::store {
@@ -43,6 +45,9 @@ class CommitWitness {
 };
 
 std::string WitnessPath(const std::string& database);
-std::optional<Witness> ReadWitness(const std::string& database);
+// Nothing where a power cut, or a person, has left no witness: it is not there, is empty, or holds zeros alone.
+// FAILED_PRECONDITION: something else is in its place, or it is damaged or cannot be read, so that lost commits would
+// go unnoticed; the message says how to go on.
+absl::StatusOr<std::optional<Witness>> ReadWitness(const std::string& database);
 
 }  // namespace sink::store

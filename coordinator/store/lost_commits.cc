@@ -66,7 +66,7 @@ absl::Status CheckFile(const std::string& database, const Witness& witness) {
 
 absl::Status CheckCommits(const std::string& database, Use use) {
   // First: a coordinator that runs writes it after its commits.
-  const std::optional<Witness> witness = ReadWitness(database);
+  SINK_ASSIGN_OR_RETURN(const std::optional<Witness> witness, ReadWitness(database));
   if (!witness) return absl::OkStatus();
   if (!HasBytes(database)) {
     return absl::FailedPreconditionError(absl::StrCat("the database ", database, " is missing or empty, and ",
@@ -107,7 +107,7 @@ absl::StatusOr<bool> PrepareDatabase(const std::string& database) {
 }
 
 absl::StatusOr<Rest> ChooseRest(const std::string& database) {
-  const std::optional<Witness> witness = ReadWitness(database);
+  SINK_ASSIGN_OR_RETURN(const std::optional<Witness> witness, ReadWitness(database));
   const absl::StatusOr<CountedFile> alone = ReadCount(database, Database::Mode::kUnchanging);
   const absl::StatusOr<CountedFile> with_log = ReadCount(database, Database::Mode::kReadOnly);
   for (const absl::Status& failed : {alone.status(), with_log.status()}) {

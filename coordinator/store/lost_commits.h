@@ -16,7 +16,8 @@ enum class Use {
 };
 
 // Reads only. DATA_LOSS: acknowledged commits are missing, or the file and the log do not belong together; the message
-// says how to go on. FAILED_PRECONDITION: the database is missing whose commits were acknowledged. Others from SQLite.
+// says how to go on. FAILED_PRECONDITION: the database is missing whose commits were acknowledged, or its witness is
+// damaged. Others from SQLite.
 absl::Status CheckCommits(const std::string& database, Use use);
 
 // CheckLog (wal_check.h), and then that.

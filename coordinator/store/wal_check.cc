@@ -153,7 +153,7 @@ class File {
  public:
   // One that is not there is empty.
   static absl::StatusOr<File> Open(const std::string& path) {
-    auto opened = files::Open(path, O_RDONLY);
+    auto opened = files::Open(path, O_RDONLY | O_NONBLOCK);  // a pipe in its place, which Size refuses
     if (opened.ok()) return File(path, *std::move(opened));
     if (opened.error().code() == ENOENT) return File(path, files::Fd());
     return ToStatus(opened.error());
@@ -287,7 +287,7 @@ absl::Status CheckLog(const std::string& database) { return LookAtLog(database).
 
 absl::Status EmptyLog(const std::string& database) {
   const std::string path = database + "-wal";
-  auto log = files::Open(path, O_WRONLY);
+  auto log = files::Open(path, O_WRONLY | O_NONBLOCK);
   if (!log.ok() && log.error().code() == ENOENT) return absl::OkStatus();
   if (!log.ok()) return ToStatus(log.error());
   if (ftruncate(log->get(), 0) != 0) return SystemStatus(errno, "empty", path);

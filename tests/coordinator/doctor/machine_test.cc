@@ -252,6 +252,9 @@ INSTANTIATE_TEST_SUITE_P(
                                 fs::remove(s.coordinator / "sink.db");
                                 store::CommitWitness(s.coordinator / "sink.db").Write({.count = {1, 42}});
                               }},
+                      Planted{"damaged_witness", Level::kFault, "sink.db-commits is not a regular file",
+                              "refuses to start",
+                              [](Site& s) { fs::create_directory(s.coordinator / "sink.db-commits"); }},
                       Planted{"begun_salvage", Level::kFault, "bring either to its end", "refuses to start",
                               [](Site& s) { std::ofstream(s.coordinator / "salvage-begun") << "x"; }},
                       Planted{"never_started", Level::kHint, "never started here", "makes it",

@@ -111,7 +111,7 @@ TEST_F(LostCommitsTest, AllThatACrashLeavesIsWhole) {
   }
 }
 
-TEST_F(LostCommitsTest, AWitnessThatIsBehindOrNotThereOrNotWholeSaysNothing) {
+TEST_F(LostCommitsTest, AWitnessThatIsBehindOrAsAPowerCutLeavesItSaysNothing) {
   const auto live = Live(3);
   const std::string before = BytesOf(Path("live", "-commits"));
   ASSERT_FALSE(before.empty());
@@ -119,14 +119,14 @@ TEST_F(LostCommitsTest, AWitnessThatIsBehindOrNotThereOrNotWholeSaysNothing) {
   const std::string now = BytesOf(Path("live", "-commits"));
   EXPECT_NE(before, now);
   int n = 0;
-  for (const std::string& said : {before, std::string(), std::string(now.size(), '\0'), now.substr(0, 40), now + now}) {
+  for (const std::string& said : {before, std::string(), std::string(now.size(), '\0'), now + now}) {
     const std::string name = absl::StrCat("dead-", n++);
     Copy("live", name);
     PutBytes(Path(name, "-commits"), said);
     const auto store = Open(name);
     ASSERT_NE(store, nullptr);
     Add(*store, 9);
-    EXPECT_TRUE(ReadWitness(Path(name)).has_value()) << "it says so again";
+    EXPECT_TRUE(ReadWitness(Path(name))->has_value()) << "it says so again";
   }
 }
 
@@ -182,21 +182,55 @@ TEST_F(LostCommitsTest, AnOlderFileUnderItsNewerLogIsRefusedAndIsWhatIsLeft) {
 
 TEST_F(LostCommitsTest, WhatACheckpointHasPutIntoTheFileIsKnown) {
   const auto live = Live(2);
-  const int64_t at_start = ReadWitness(Path("live"))->in_file;
+  const int64_t at_start = (*ReadWitness(Path("live")))->in_file;
   EXPECT_GT(at_start, 0);
   // As many pages as make a checkpoint.
   for (int n = 2; n < 200; ++n) Add(*live, 1000 + n);
-  const Witness witness = *ReadWitness(Path("live"));
+  const Witness witness = **ReadWitness(Path("live"));
   EXPECT_GT(witness.in_file, at_start);
   EXPECT_LE(witness.in_file, witness.count.commits);
   EXPECT_LT(fs::file_size(Path("live", "-wal")), size_t{1100} * kFrame) << "the log is begun anew";
 }
 
-TEST_F(LostCommitsTest, APipeIsNoWitness) {
+// Each would go on without the commits that are gone, and without a word, were it taken for a witness that is not
+// there.
+TEST_F(LostCommitsTest, AnythingElseInTheWitnesssPlaceIsRefusedAndNamesTheWayOut) {
+  const auto live = Live(6);
+  const std::string whole = BytesOf(Path("live", "-commits"));
+  using Put = std::function<void(const std::string&)>;
+  const std::vector<Put> puts = {
+      [](const std::string& path) { fs::create_directory(path); },
+      [](const std::string& path) { ASSERT_EQ(mkfifo(path.c_str(), 0600), 0); },
+      [](const std::string& path) { fs::create_symlink("nowhere", path); },
+      [](const std::string& path) { PutBytes(path, std::string(9000, 'x')); },
+      [](const std::string& path) { PutBytes(path, std::string(9000, '\0')); },
+      [&whole](const std::string& path) { PutBytes(path, whole.substr(0, 40)); },
+      [&whole](const std::string& path) { PutBytes(path, "x" + whole.substr(1)); },
+  };
+  for (size_t n = 0; n < puts.size(); ++n) {
+    const std::string name = absl::StrCat("dead-", n);
+    Copy("live", name);
+    for (const char* ending : {"-commits", "-wal"}) fs::remove(Path(name, ending));
+    puts[n](Path(name, "-commits"));
+    const std::string file = BytesOf(Path(name));
+    const absl::Status refused = SqliteStore::Open(folder_ / name).status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << n << ": " << refused;
+    for (const std::string& part : {Path(name, "-commits"), std::string("remove it to go on without this check")})
+      EXPECT_THAT(std::string(refused.message()), HasSubstr(part)) << n;
+    EXPECT_TRUE(BytesOf(Path(name)) == file) << n;
+    EXPECT_FALSE(CopyDatabase(Path(name), folder_ / "copy.db", Source::kInUse).ok()) << n;
+    EXPECT_FALSE(CopyDatabase(Path(name), folder_ / "copy.db", Source::kLostCommits).ok()) << n;
+    fs::remove(Path(name, "-commits"));
+    EXPECT_NE(Open(name), nullptr) << n << ": without the check";
+  }
+}
+
+TEST_F(LostCommitsTest, APipeInTheLogsPlaceIsRefusedAndNotWaitedFor) {
   Live(2).reset();
-  fs::remove(Path("live", "-commits"));
-  ASSERT_EQ(mkfifo(Path("live", "-commits").c_str(), 0600), 0);
-  Add(*Open("live"), 2);
+  fs::remove(Path("live", "-wal"));
+  ASSERT_EQ(mkfifo(Path("live", "-wal").c_str(), 0600), 0);
+  const absl::Status refused = SqliteStore::Open(folder_ / "live").status();
+  EXPECT_THAT(std::string(refused.message()), HasSubstr(Path("live", "-wal") + " is not a regular file"));
 }
 
 TEST_F(LostCommitsTest, AnotherCoordinatorsLogIsRefusedAndNotLaidOverTheFile) {
@@ -347,7 +381,7 @@ TEST_F(LostCommitsTest, ACopyThatIsMadeForARestoredCoordinatorIsADatabaseOfItsOw
   fs::create_directories(folder_ / "restored");
   fs::rename(folder_ / "copy.db", Path("restored"));
   Add(*Open("restored"), 9);
-  EXPECT_NE(ReadWitness(Path("restored"))->count.database, ReadWitness(Path("live"))->count.database);
+  EXPECT_NE((*ReadWitness(Path("restored")))->count.database, (*ReadWitness(Path("live")))->count.database);
 }
 
 }  // namespace
