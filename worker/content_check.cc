@@ -108,7 +108,8 @@ void ContentCheck::Load() {
     for (const auto& [path, known] : known_) kept += LineOf(path, known.stamp, known.hash);
     if (const auto failed = files::ReplaceFile(memory_, kept, 0600)) spdlog::warn("{}", failed.message());
   }
-  auto append = files::Open(memory_, O_WRONLY | O_APPEND | O_CREAT, 0600);
+  // A pipe in its place would wait for somebody who reads it, and the worker with it.
+  auto append = files::Open(memory_, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0600);
   if (append.ok()) {
     append_ = *std::move(append);
   } else {

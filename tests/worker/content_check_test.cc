@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <filesystem>
@@ -161,6 +162,18 @@ TEST_F(ContentCheckTest, AMemoryThatIsDamagedCostsReadingAgainAndNothingElse) {
   {
     ContentCheck check(memory_);
     EXPECT_EQ(check.Look(dir_ / "set", kNow).unread, 2u);
+    EXPECT_EQ(Settle(check).wrong, "");
+  }
+  fs::remove(memory_);
+  fs::create_directory(memory_);
+  ContentCheck check(memory_);
+  EXPECT_EQ(Settle(check).wrong, "");
+}
+
+TEST_F(ContentCheckTest, APipeOrAFolderInTheMemorysPlaceIsNotWaitedForAndFilesAreReadAllTheSame) {
+  ASSERT_EQ(mkfifo(memory_.c_str(), 0600), 0);
+  {
+    ContentCheck check(memory_);
     EXPECT_EQ(Settle(check).wrong, "");
   }
   fs::remove(memory_);
