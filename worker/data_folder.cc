@@ -34,13 +34,22 @@ struct Identity {
 
 bool IsHex(absl::string_view text) { return std::all_of(text.begin(), text.end(), absl::ascii_isxdigit); }
 
-// Of a daemon that begins now: what the file says, or a new id when it is missing or damaged.
+absl::Status DamagedIdentity(const std::string& path) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      path, " is damaged: its first line is not the id of a worker, ", kIdDigits,
+      " hex digits. Write the id there that `sinkctl workers --json` has for this worker; or remove the file to begin ",
+      "as a new worker, which gives up the jobs that this one holds and what it has still to deliver"));
+}
+
+// Of a daemon that begins now: what the file says, or a new id where there is no file.
 absl::StatusOr<Identity> TakeUpIdentity(const std::string& path) {
   const auto text = files::ReadFile(path, 4096);
+  if (!text.ok() && text.error().code() == EFBIG) return DamagedIdentity(path);
   if (!text.ok() && text.error().code() != ENOENT) return ToStatus(text.error());
-  const std::vector<std::string> lines = absl::StrSplit(text.ok() ? *text : "", '\n');
   Identity identity;
-  if (lines[0].size() == kIdDigits && IsHex(lines[0])) {
+  if (text.ok()) {
+    const std::vector<std::string> lines = absl::StrSplit(*text, '\n');
+    if (lines[0].size() != kIdDigits || !IsHex(lines[0])) return DamagedIdentity(path);
     identity.worker_id = lines[0];
     if (lines.size() > 1 && !absl::SimpleHexAtoi(lines[1], &identity.began)) identity.began = 0;
   } else {

@@ -2,6 +2,7 @@
 #include "worker/run_folder.h"
 
 #include <errno.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -64,6 +65,15 @@ std::map<std::string, std::vector<fs::path>> ListRuns(const std::string& data) {
   return runs;
 }
 
+// Without its lease nothing of a run can be delivered; its checkpoints stay as those of one that is closed.
+void SetAside(const fs::path& lease) {
+  const std::string to = lease.string() + ".damaged";
+  spdlog::error(
+      "{} is damaged, or another folder's: what this attempt had still to deliver is not delivered. The file is now {}",
+      lease.string(), to);
+  if (const auto failed = files::RenameDurably(lease, to)) spdlog::error("{}", failed.message());
+}
+
 int64_t BytesIn(const fs::path& folder) {
   int64_t bytes = 0;
   std::error_code error;
@@ -112,11 +122,13 @@ absl::Status RunFolder::SaveOutcome(const Outcome& outcome) const {
 }
 
 std::optional<Outcome> RunFolder::LoadOutcome() const {
-  const auto text = files::ReadFile(path_ + "/outcome.json", kMaxOutcomeBytes);
-  if (!text.ok()) return std::nullopt;
-  auto outcome = DecodeOutcome(*text);
-  if (!outcome.ok()) return std::nullopt;
-  return *outcome;
+  const std::string path = path_ + "/outcome.json";
+  const auto text = files::ReadFile(path, kMaxOutcomeBytes);
+  if (!text.ok() && text.error().code() == ENOENT) return std::nullopt;
+  const auto outcome = text.ok() ? DecodeOutcome(*text) : ToStatus(text.error());
+  if (outcome.ok()) return *outcome;
+  return Failure(v1::INFRA, absl::StrCat("worker restarted, and how this attempt ended is lost: ", path,
+                                         " is damaged: ", outcome.status().message()));
 }
 
 absl::Status RunFolder::Close() const {
@@ -145,14 +157,18 @@ std::vector<v1::LeaseRef> FindOpenLeases(const std::string& data) {
   std::vector<v1::LeaseRef> leases;
   for (const auto& [job, runs] : ListRuns(data)) {
     for (const fs::path& run : runs) {
-      const auto text = files::ReadFile(run / "lease.json", kMaxLeaseBytes);
-      if (!text.ok()) continue;
+      const fs::path path = run / "lease.json";
+      const auto text = files::ReadFile(path, kMaxLeaseBytes);
+      if (!text.ok()) {
+        if (text.error().code() != ENOENT)
+          spdlog::error("this attempt is not gone on with, and its folder stays: {}", text.error().message());
+        continue;
+      }
       auto lease = DecodeLease(*text);
       if (lease && fs::path(RunFolder(data, *lease).path()) == run) {
         leases.push_back(*lease);
       } else {
-        std::error_code ignored;
-        fs::remove_all(run, ignored);
+        SetAside(path);
       }
     }
   }

@@ -45,6 +45,7 @@ class RunFolder {
   absl::Status WriteJob(const v1::Grant& grant, const std::string& data_root, const std::string& model,
                         const std::string& device) const;
   absl::Status SaveOutcome(const Outcome& outcome) const;
+  // Nothing while no outcome was saved; a failure that says so where it was and is damaged.
   std::optional<Outcome> LoadOutcome() const;
   // The coordinator knows the end: the folder is only kept for its checkpoints, until retention takes it.
   absl::Status Close() const;
@@ -58,8 +59,9 @@ class RunFolder {
   std::string marker_;
 };
 
-// The leases that a former daemon left open under `data`. A folder whose lease.json is damaged was never started: it is
-// removed.
+// The leases that a former daemon left open under `data`. A damaged lease.json, or one of another folder,
+// is renamed to lease.json.damaged, so that the folder counts as closed; one that cannot be read is left alone. The log
+// names either.
 std::vector<v1::LeaseRef> FindOpenLeases(const std::string& data);
 
 // Every checkpoint folder of the job under `data`, in any attempt.

@@ -61,14 +61,30 @@ TEST(DataFolder, EveryDaemonHasALaterSessionWhateverTheClockSays) {
   EXPECT_EQ(DataFolder::Open(dir / "worker")->worker_id(), id);
 }
 
+// As a new worker it would lose the jobs that it holds, without a word.
+TEST(DataFolder, ADamagedIdentityIsRefusedAndStaysUntilItIsRemoved) {
+  testing::TempDir dir;
+  const std::string id = DataFolder::Open(dir / "worker")->worker_id(), path = dir / "worker/worker.id";
+  for (const std::string& damaged : {std::string(), id.substr(1) + "\n", std::string(9000, 'x')}) {
+    std::ofstream(path) << damaged;
+    const absl::Status refused = DataFolder::Open(dir / "worker").status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+    EXPECT_NE(refused.message().find(path), absl::string_view::npos) << refused;
+  }
+  fs::remove(path);
+  EXPECT_NE(DataFolder::Open(dir / "worker")->worker_id(), id);
+}
+
 TEST(RunFolder, OpenLeasesAreFoundUntilTheyAreClosed) {
   testing::TempDir dir;
   const std::string data = dir.path().string();
   for (int attempt : {1, 2}) ASSERT_TRUE(RunFolder(data, Lease("a", attempt)).Create(Lease("a", attempt)).ok());
-  fs::create_directories(dir / "jobs/b/1-1");
-  std::ofstream(dir / "jobs/b/1-1/lease.json") << "{\"job\":";  // torn: it was never started
+  fs::create_directories(dir / "jobs/b/1-1/checkpoints/step-000000007");
+  std::ofstream(dir / "jobs/b/1-1/lease.json") << "{\"job\":";
   EXPECT_EQ(FindOpenLeases(data).size(), 2u);
-  EXPECT_FALSE(fs::exists(dir / "jobs/b/1-1"));
+  EXPECT_TRUE(fs::exists(dir / "jobs/b/1-1/lease.json.damaged"));
+  EXPECT_FALSE(fs::exists(dir / "jobs/b/1-1/lease.json")) << "retention takes the folder in its time";
+  EXPECT_EQ(FindCheckpoints(data, "b", 7).size(), 1u) << "which are good all the same";
   ASSERT_TRUE(RunFolder(data, Lease("a", 1)).Close().ok());
   const auto leases = FindOpenLeases(data);
   ASSERT_EQ(leases.size(), 1u);
@@ -88,6 +104,11 @@ TEST(RunFolder, OutcomeSurvives) {
   const Outcome cancelled = {v1::CANCELLED, v1::FAILURE_CLASS_NONE, "cancelled", "the checkpoint of step 7 is lost"};
   ASSERT_TRUE(folder.SaveOutcome(cancelled).ok());
   EXPECT_EQ(folder.LoadOutcome(), cancelled);
+  std::ofstream(folder.path() + "/outcome.json") << "{\"state\":";
+  const auto damaged = folder.LoadOutcome();
+  ASSERT_TRUE(damaged.has_value());
+  EXPECT_EQ(damaged->failure_class, v1::INFRA);
+  EXPECT_NE(damaged->message.find("outcome.json is damaged"), std::string::npos) << damaged->message;
 }
 
 TEST(RunFolder, OutcomeOfAnOlderDaemonIsRead) {
