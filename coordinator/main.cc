@@ -1,5 +1,5 @@
-// sink-coordinator: reads the command line and serves until SIGTERM or SIGINT. Exit status: 0 asked to stop, 1 could
-// not start or the store has failed, 2 wrong usage.
+// sink-coordinator: reads the command line and serves until SIGTERM, SIGINT or SIGHUP. Exit status: 0 asked to stop, 1
+// could not start or the store has failed, 2 wrong usage.
 #include <signal.h>
 #include <spdlog/spdlog.h>
 
@@ -13,13 +13,14 @@
 #include "coordinator/log/log.h"
 #include "coordinator/server.h"
 #include "proto/args/command_line.h"
+#include "proto/base/hangup.h"
 
 namespace {
 
 volatile sig_atomic_t asked_to_stop = 0;
 
-constexpr char kExamples[] =
-    "Examples:\n"
+constexpr char kFooter[] =
+    "SIGTERM, SIGINT or SIGHUP (a closed terminal, unless started by nohup): ends, exit 0.\n\nExamples:\n"
     "  sink-coordinator --data /var/lib/sink\n"
     "  sink-coordinator --data ./coordinator --listen 127.0.0.1:0   # the address: coordinator/coordinator.addr\n"
     "  sinkctl --coordinator 127.0.0.1:7070 status\n";
@@ -39,7 +40,7 @@ int main(int argc, char** argv) {
                                "sink-coordinator");
   line.SetVersion("sink-coordinator " SINK_VERSION);
   sink::args::Command root = line.root();
-  root.SetFooter(kExamples);
+  root.SetFooter(kFooter);
   root.AddOption("--data", options.data, "Folder for the database and checkpoints (required); created when absent");
   root.AddOption("--listen", options.listen, "host:port for workers and sinkctl; port 0: any").ShowDefault();
   root.AddOption("--advertise", options.advertise, "HOST:PORT for tokens, where other machines reach it (as --listen)");
@@ -60,6 +61,7 @@ int main(int argc, char** argv) {
   struct sigaction action = {};
   action.sa_handler = [](int) { asked_to_stop = 1; };
   for (const int number : {SIGTERM, SIGINT}) sigaction(number, &action, nullptr);
+  if (sink::EndsAtHangup()) sigaction(SIGHUP, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
   // A packaged absl may look for cycles at every lock, in a release, too: of gRPC's locks, a twentieth of all that a
   // busy coordinator computes.

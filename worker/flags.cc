@@ -145,7 +145,8 @@ void AddFlags(args::Command root, Flags& flags) {
       .ShowDefault();
   AddLogOptions(root, &flags.log, /*with_trace=*/true);
   root.SetFooter(
-      "SIGTERM or SIGINT: trainers save, the rest is delivered, exit 0. A second one kills at once.\n\nExamples:\n"
+      "SIGTERM, SIGINT or SIGHUP (a closed terminal, unless started by nohup): trainers save, the rest is delivered,\n"
+      "exit 0. A second SIGTERM or SIGINT kills at once.\n\nExamples:\n"
       "  sink-worker --coordinator 127.0.0.1:7070 --data ~/sink/worker1 --devices cpu:1\n"
       "  SINK_COORDINATOR=head:7070 sink-worker --data /scratch/sink --devices gpu --data-root /data/packed\n"
       "  sink-worker --data ~/sink/worker1 --join - <<< sink-join:...\n"

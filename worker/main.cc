@@ -7,6 +7,7 @@
 
 #include "coordinator/identity/protect_process.h"
 #include "proto/args/command_line.h"
+#include "proto/base/hangup.h"
 #include "worker/client_link.h"
 #include "worker/daemon.h"
 #include "worker/data_folder.h"
@@ -24,12 +25,14 @@ int Fail(const absl::Status& status) {
 int RunUntilSignalled(Daemon& daemon, const sigset_t& signals) {
   constexpr timespec kTick = {.tv_sec = 0, .tv_nsec = 100'000'000};
   daemon.Start();
-  for (int received = 0; !daemon.finished();) {
-    if (sigtimedwait(&signals, nullptr, &kTick) < 0) continue;
-    if (++received == 1) {
-      spdlog::info("stopping as soon as the trainers have saved; another signal kills them at once");
+  for (bool stopping = false; !daemon.finished();) {
+    const int received = sigtimedwait(&signals, nullptr, &kTick);
+    if (received < 0) continue;
+    if (!stopping) {
+      stopping = true;
+      spdlog::info("stopping as soon as the trainers have saved; another SIGTERM or SIGINT kills them at once");
       daemon.BeginDrain();
-    } else {
+    } else if (received != SIGHUP) {  // which one closed terminal may send twice: its shell, and then the kernel
       daemon.Kill();
     }
   }
@@ -42,7 +45,9 @@ int Main(const Flags& flags) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  if (EndsAtHangup()) sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);  // of a log that nobody reads any more, as when ssh has ended
   StartLog("worker", flags.log);
 
   identity::ProtectProcess();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "coordinator/cli/cli.h"
+#include "proto/base/hangup.h"
 
 namespace {
 
@@ -41,11 +42,11 @@ int64_t NowMs() {
 int main(int argc, char** argv) {
   google::protobuf::SetLogHandler(nullptr);  // what a user needs to know of a text is in our own messages
   signal(SIGPIPE, SIG_DFL);                  // `sinkctl logs ID | head` ends quietly
-  // Ctrl-C and SIGTERM are taken by a thread of their own, which wakes the main thread; a second one ends the program.
+  // A thread of their own takes these, and wakes whatever the main thread waits for. A second one ends the program.
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
+  for (const int number : {SIGINT, SIGTERM}) sigaddset(&signals, number);
+  if (sink::EndsAtHangup()) sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   static sink::cli::Interrupt interrupt;
   std::thread([signals] {

@@ -19,7 +19,8 @@ namespace {
 constexpr char kDescription[] =
     R"(Trains one job, or measures its model: RUN_DIR/job.json, written by a worker, or by --config.
 
-Resumes from the newest complete checkpoint in RUN_DIR/checkpoints. Ctrl-C or SIGTERM saves a checkpoint and ends.
+Resumes from the newest complete checkpoint in RUN_DIR/checkpoints. Ctrl-C, SIGTERM or a closed terminal (SIGHUP,
+unless started by nohup) saves a checkpoint and ends.
 Exit codes: 0 finished, 64 bad configuration or data, 65 training diverged, 66 out of memory, 67 machine or disk,
 68 stopped after saving.)";
 

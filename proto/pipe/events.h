@@ -99,6 +99,6 @@ inline constexpr int kExitUser = 64;  // bad configuration or data
 inline constexpr int kExitNan = 65;
 inline constexpr int kExitOutOfMemory = 66;
 inline constexpr int kExitInfra = 67;    // disk full, device lost
-inline constexpr int kExitStopped = 68;  // obeyed `stop` or SIGTERM after saving
+inline constexpr int kExitStopped = 68;  // obeyed `stop` or a signal after saving
 
 }  // namespace sink::pipe

@@ -12,7 +12,7 @@ enum ExitCode : int {
   kUnreachable = 5,   // the coordinator did not answer in time, or had no room for the call; worth another try
   kRefused = 6,       // the coordinator understood and refused: wrong state, conflict, over a limit
   kInternal = 7,      // a fault of sinkctl or the coordinator, or damaged data; worth a report
-  kInterrupted = 130  // Ctrl-C; jobs are left running
+  kInterrupted = 130  // Ctrl-C, or a closed terminal; jobs are left running
 };
 
 inline constexpr char kExitCodeHelp[] =

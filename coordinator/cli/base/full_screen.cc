@@ -14,8 +14,8 @@ namespace {
 // The screen beside the one that scrolls, without a cursor; and back.
 constexpr char kTakeScreen[] = "\x1b[?1049h\x1b[?25l";
 constexpr char kLeaveScreen[] = "\x1b[?25h\x1b[?1049l";
-// Ends that no destructor sees. SIGINT and SIGTERM are main's: they reach a command as an Interrupt.
-constexpr int kFatal[] = {SIGHUP, SIGQUIT, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+// Ends that no destructor sees. SIGINT, SIGTERM and SIGHUP are main's: they reach a command as an Interrupt.
+constexpr int kFatal[] = {SIGQUIT, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 
 termios terminal_before;          // written before `taken` is set
 std::atomic<bool> taken = false;  // lock-free, so a signal handler may read it
@@ -58,8 +58,8 @@ class Terminal final : public FullScreen {
     char bytes[256];
     const ssize_t count = read(STDIN_FILENO, bytes, sizeof bytes);
     if (count > 0) return std::string(bytes, static_cast<size_t>(count));
-    // A terminal that has gone away is ready for ever.
-    if (input.revents & (POLLHUP | POLLERR | POLLNVAL)) raise(SIGHUP);
+    // A terminal that has gone away is ready for ever. To the process, for main's thread; also where SIGHUP is ignored.
+    if (input.revents & (POLLHUP | POLLERR | POLLNVAL)) kill(getpid(), SIGTERM);
     return "";
   }
 };

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "proto/base/hangup.h"
 #include "proto/pipe/events.h"
 
 namespace sink::train {
@@ -15,7 +16,7 @@ namespace {
 constexpr size_t kMaxLineBytes = 64;  // longer than any command
 
 volatile sig_atomic_t stop_signal = 0;
-struct sigaction old_term, old_int;
+struct sigaction old_term, old_int, old_hup;
 
 void OnSignal(int) { stop_signal = 1; }
 
@@ -27,12 +28,14 @@ TrainerCommands::TrainerCommands(int fd) : fd_(fd) {
   action.sa_handler = OnSignal;
   action.sa_flags = SA_RESTART;
   sigaction(SIGTERM, &action, &old_term);
+  sigaction(SIGHUP, EndsAtHangup() ? &action : nullptr, &old_hup);
   action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &action, &old_int);
 }
 
 TrainerCommands::~TrainerCommands() {
   sigaction(SIGTERM, &old_term, nullptr);
+  sigaction(SIGHUP, &old_hup, nullptr);
   sigaction(SIGINT, &old_int, nullptr);
 }
 

@@ -1,6 +1,7 @@
-// What the run has been asked to do: the lines of SINK_COMMANDS_FD, and SIGTERM or SIGINT, which both mean `stop` (a
-// second SIGINT kills at once). Belongs to the training thread, which asks between micro-batches; signals may arrive on
-// any thread. At most one object at a time, because signal handlers are global.
+// What the run has been asked to do: the lines of SINK_COMMANDS_FD, and SIGTERM, SIGINT or SIGHUP, which all mean
+// `stop` (a second SIGINT kills at once; a SIGHUP that was ignored before, as by nohup, stays so). Belongs to the
+// training thread, which asks between micro-batches; signals may arrive on any thread. At most one object at a time,
+// because signal handlers are global.
 #pragma once
 
 #include <string>

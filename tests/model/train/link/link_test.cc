@@ -135,12 +135,24 @@ TEST(TrainerCommands, ClosedPipeIsNotACommand) {
 }
 
 TEST(TrainerCommands, SignalsMeanStop) {
-  for (const int number : {SIGTERM, SIGINT}) {
+  const auto before = signal(SIGHUP, SIG_DFL);  // whatever the tests themselves were started by
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
     TrainerCommands commands(-1);
     EXPECT_FALSE(commands.StopRequested());
     raise(number);
     EXPECT_TRUE(commands.StopRequested());
   }
+  signal(SIGHUP, before);
+}
+
+TEST(TrainerCommands, AHangupThatWasIgnoredBeforeMeansNothing) {
+  const auto before = signal(SIGHUP, SIG_IGN);  // as by nohup
+  {
+    TrainerCommands commands(-1);
+    raise(SIGHUP);
+    EXPECT_FALSE(commands.StopRequested());
+  }
+  EXPECT_EQ(signal(SIGHUP, before), SIG_IGN) << "as it was";
 }
 
 }  // namespace
