@@ -19,6 +19,16 @@ namespace {
 constexpr absl::Duration kLookEvery = absl::Minutes(1);
 constexpr absl::Duration kPeerPatience = absl::Seconds(1);
 
+// With another key nobody lets a worker of this id join.
+absl::Status CheckKey(const std::string& folder, const std::string& key) {
+  const absl::Status whole = identity::PublicKeyOfKey(key).status();
+  if (whole.ok()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(identity::DamagedFile(identity::KeyPath(folder), whole).message(),
+                   ": bring it back; or stop this worker, remove ", folder, " and the file worker.id beside it, and ",
+                   "start it with --join and a token (`sinkctl worker token`): it joins as a new worker then"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::optional<identity::Bundle>> ReadJoinOption(const std::string& option) {
@@ -51,9 +61,12 @@ absl::StatusOr<identity::Credential> Enrolment::JoinWith() const {
 absl::Status Enrolment::Ensure() {
   const auto own = identity::ReadCredential(options_.folder);
   const auto with = JoinWith();
+  absl::Status whole;
   if (own.ok()) {
+    SINK_RETURN_IF_ERROR(CheckKey(options_.folder, own->key));
+    whole = identity::CheckCredential(options_.folder, *own);
     const auto claims = identity::Describe(own->certificate);
-    const bool alive = claims.ok() && clocks_.now() < claims->not_after &&
+    const bool alive = whole.ok() && claims.ok() && clocks_.now() < claims->not_after &&
                        claims->uri == absl::StrCat("sink://worker/", options_.worker_id);
     const bool same_coordinator = !with.ok() || with->authority == own->authority;
     // Issued while the coordinator's clock was ahead, it does not count there yet; nor does it harm.
@@ -70,6 +83,11 @@ absl::Status Enrolment::Ensure() {
     return own.status();
   }
   if (with.ok()) return Join(*with);
+  if (!whole.ok()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(whole.message(), ": bring it back, or start this worker with --join and a token (`sinkctl worker ",
+                     "token`), for which it gets another certificate"));
+  }
   // Of what is no coordinator there will never be a credential.
   if (absl::IsUnavailable(with.status()) && FindPeer(options_.address, kPeerPatience) == Peer::kOther)
     return absl::UnavailableError(NoCoordinatorAt(options_.address));
@@ -78,6 +96,7 @@ absl::Status Enrolment::Ensure() {
 
 absl::Status Enrolment::Join(const identity::Credential& with) {
   SINK_ASSIGN_OR_RETURN(const std::string key, identity::KeepKey(options_.folder));
+  SINK_RETURN_IF_ERROR(CheckKey(options_.folder, key));
   SINK_ASSIGN_OR_RETURN(const std::string signing_request, identity::MakeRequest(key));
   SINK_ASSIGN_OR_RETURN(
       const auto client,

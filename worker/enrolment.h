@@ -46,7 +46,8 @@ class Enrolment {
 
   // There is a certificate that the coordinator takes, as far as can be told here: joins when there is none, when its
   // time is over, or when the token is of another coordinator; and again, where that is possible, when it names another
-  // host than is to be advertised. Errors of the call; UNAVAILABLE: nothing to join with, as yet.
+  // host than is to be advertised. Errors of the call; UNAVAILABLE: nothing to join with, as yet; FAILED_PRECONDITION:
+  // a file of the credential is damaged, and the message names it and the way out.
   absl::Status Ensure();
   // With `client`, which shows the worker's certificate: the next one when it is time, by the clock, or because this
   // process has had the one that it has for two thirds of its time. For the end of each heartbeat: it looks once a

@@ -1,8 +1,11 @@
 // See authority.h.
 #include "coordinator/identity/authority.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/files/file_status.h"
@@ -24,12 +27,25 @@ absl::Time BeforeAll() { return absl::FromCivil(absl::CivilDay(2025, 1, 1), absl
 
 std::string Date(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M", time, absl::UTCTimeZone()); }
 
-// Nothing when there is no such file.
-absl::StatusOr<std::string> ReadIfThere(const std::string& path) {
+// Nothing when there is no such file; an empty one is damaged.
+absl::StatusOr<std::optional<std::string>> ReadIfThere(const std::string& path) {
   auto text = files::ReadFile(path, kMaxFile);
-  if (text.ok() || text.error().code() != ENOENT) return ToStatusOr(std::move(text));
-  return std::string();
+  if (text.ok()) return *std::move(text);
+  if (text.error().code() != ENOENT) return ToStatus(text.error());
+  return std::nullopt;
 }
+
+// `fix`: what to do about it.
+absl::Status Damaged(const std::string& path, const absl::Status& damage, absl::string_view fix) {
+  return absl::FailedPreconditionError(absl::StrCat(DamagedFile(path, damage).message(), ": ", fix));
+}
+
+constexpr char kBringKeyBack[] =
+    "bring it back, as from tls/ of a backup (sink-backup), or remove the folder to begin anew, after which all users "
+    "and workers must join again";
+constexpr char kMakeCertificate[] =
+    "bring it back, as from tls/ of a backup (sink-backup), or remove that file and start again, which makes one for "
+    "the same key, after which all users and workers must join again";
 
 }  // namespace
 
@@ -50,26 +66,31 @@ absl::StatusOr<Authority> Authority::Open(const std::string& folder, const Lifet
 
 absl::Status Authority::LoadOrMake(absl::Time now) {
   const std::string key_path = folder_ + "/ca.key.pem", certificate_path = folder_ + "/ca.pem";
-  SINK_ASSIGN_OR_RETURN(key_, ReadIfThere(key_path));
-  SINK_ASSIGN_OR_RETURN(certificate_, ReadIfThere(certificate_path));
-  if (key_.empty() && !certificate_.empty()) {
+  SINK_ASSIGN_OR_RETURN(const std::optional<std::string> kept_key, ReadIfThere(key_path));
+  SINK_ASSIGN_OR_RETURN(const std::optional<std::string> kept_certificate, ReadIfThere(certificate_path));
+  if (!kept_key && kept_certificate) {
     // A new authority would lock out everybody who trusts the old one.
-    return absl::FailedPreconditionError(absl::StrCat(key_path, " is gone, while ", certificate_path,
-                                                      " is there: bring it back, or remove the folder to begin anew, "
-                                                      "after which all users and workers must join again"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(key_path, " is gone, while ", certificate_path, " is there: ", kBringKeyBack));
   }
-  if (key_.empty()) {
+  if (kept_key) {
+    key_ = *kept_key;
+  } else {
     SINK_ASSIGN_OR_RETURN(key_, MakeKey());
     if (const auto failed = files::ReplaceFile(key_path, key_, 0600)) return ToStatus(failed);
   }
-  if (certificate_.empty()) {
+  const auto own = PublicKeyOfKey(key_);
+  if (!own.ok()) return Damaged(key_path, own.status(), kBringKeyBack);
+  if (kept_certificate) {
+    certificate_ = *kept_certificate;
+  } else {
     SINK_ASSIGN_OR_RETURN(certificate_, MakeAuthorityCertificate(key_, std::min(now - kClockSkew, BeforeAll()),
                                                                  std::max(now, BeforeAll()) + lifetimes_.authority));
     if (const auto failed = files::ReplaceFile(certificate_path, certificate_, 0600)) return ToStatus(failed);
   }
-  SINK_ASSIGN_OR_RETURN(const std::string own, PublicKeyOfKey(key_));
-  SINK_ASSIGN_OR_RETURN(const std::string certified, PublicKeyOfCertificate(certificate_));
-  if (own == certified) return CheckTime(certificate_path, now);
+  const auto certified = PublicKeyOfCertificate(certificate_);
+  if (!certified.ok()) return Damaged(certificate_path, certified.status(), kMakeCertificate);
+  if (*own == *certified) return CheckTime(certificate_path, now);
   return absl::FailedPreconditionError(absl::StrCat(key_path, " and ", certificate_path, " do not belong together"));
 }
 
@@ -92,7 +113,10 @@ absl::StatusOr<std::vector<Claims>> Authority::Keep(const std::string& folder, U
                                                     absl::Duration lifetime, absl::Time now) const {
   auto credential = ReadCredential(folder);
   if (!credential.ok() && !absl::IsNotFound(credential.status())) return credential.status();
-  if (!credential.ok() || credential->authority != certificate_) {
+  // Nobody rests on this key: clients trust the authority.
+  const absl::Status whole = credential.ok() ? CheckCredential(folder, *credential) : absl::OkStatus();
+  if (!whole.ok()) spdlog::warn("{}: the credential is made anew", std::string(whole.message()));
+  if (!credential.ok() || !whole.ok() || credential->authority != certificate_) {
     credential = Credential{.authority = certificate_, .certificate = "", .key = ""};
     SINK_ASSIGN_OR_RETURN(credential->key, MakeKey());
   } else if (const auto claims = Describe(credential->certificate);

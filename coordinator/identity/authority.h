@@ -37,13 +37,13 @@ bool IsHalfOver(const Claims& claims, absl::Time now);
 
 class Authority {
  public:
-  // Makes what is missing. FAILED_PRECONDITION: the folder or its files are open to others, or belong to another
-  // authority; or by the clock the authority is not good yet, or over, so that nobody could call; PERMISSION_DENIED;
-  // others of the file system.
+  // Makes what is missing. FAILED_PRECONDITION: the folder or its files are open to others, are damaged, or belong to
+  // another authority; or by the clock the authority is not good yet, or over, so that nobody could call;
+  // PERMISSION_DENIED; others of the file system.
   static absl::StatusOr<Authority> Open(const std::string& folder, const Lifetimes& lifetimes, absl::Time now);
 
-  // Makes the server's and the admin's certificates anew where they are due, or not good yet. The admin's claims, if it
-  // was.
+  // Makes the server's and the admin's certificates anew where they are due, not good yet, or damaged. The admin's
+  // claims, if it was.
   absl::StatusOr<std::vector<Claims>> Refresh(absl::Time now) const;
 
   struct Issued {

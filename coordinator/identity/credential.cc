@@ -46,6 +46,10 @@ absl::StatusOr<std::string> ReadGuarded(const std::string& path, mode_t forbidde
 
 }  // namespace
 
+absl::Status DamagedFile(const std::string& path, const absl::Status& damage) {
+  return absl::FailedPreconditionError(absl::StrCat(path, ": ", damage.message()));
+}
+
 std::string CertificatePath(const std::string& folder) { return absl::StrCat(folder, "/cert.pem"); }
 std::string KeyPath(const std::string& folder) { return absl::StrCat(folder, "/key.pem"); }
 std::string AuthorityPath(const std::string& folder) { return absl::StrCat(folder, "/ca.pem"); }
@@ -56,6 +60,18 @@ absl::StatusOr<Credential> ReadCredential(const std::string& folder) {
   SINK_ASSIGN_OR_RETURN(credential.authority, ReadGuarded(AuthorityPath(folder), 0022));
   SINK_ASSIGN_OR_RETURN(credential.key, ReadGuarded(KeyPath(folder), 0077));
   return credential;
+}
+
+absl::Status CheckCredential(const std::string& folder, const Credential& credential) {
+  const auto own = PublicKeyOfKey(credential.key);
+  const auto certified = PublicKeyOfCertificate(credential.certificate);
+  const auto authority = PublicKeyOfCertificate(credential.authority);
+  if (!own.ok()) return DamagedFile(KeyPath(folder), own.status());
+  if (!certified.ok()) return DamagedFile(CertificatePath(folder), certified.status());
+  if (!authority.ok()) return DamagedFile(AuthorityPath(folder), authority.status());
+  if (*own == *certified) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(CertificatePath(folder), " is for another key than ", KeyPath(folder)));
 }
 
 absl::Status CloseFolder(const std::string& folder) {

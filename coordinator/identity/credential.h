@@ -23,6 +23,11 @@ struct Credential {
 
 // NOT_FOUND: nothing is there, or not yet all of it. FAILED_PRECONDITION: others could read or change it.
 absl::StatusOr<Credential> ReadCredential(const std::string& folder);
+// FAILED_PRECONDITION: one of the files of what was read there is damaged, which it names, or the certificate is for
+// another key.
+absl::Status CheckCredential(const std::string& folder, const Credential& credential);
+// FAILED_PRECONDITION, with what certificate.h says of the content of a file.
+absl::Status DamagedFile(const std::string& path, const absl::Status& damage);
 // Makes the folder, 0700, and its files, 0600; the certificate comes last, so that a folder with one is whole. Replaces
 // what is there.
 absl::Status WriteCredential(const std::string& folder, const Credential& credential);

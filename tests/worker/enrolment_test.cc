@@ -101,6 +101,44 @@ TEST_F(EnrolmentTest, AskingAgainIsForTheSameKey) {
   EXPECT_EQ(door_.key, first);
 }
 
+TEST_F(EnrolmentTest, ADamagedKeyIsNamedWithTheWayOutAndWaitedFor) {
+  ASSERT_TRUE(Enrolment(Options(door_)).Ensure().ok());
+  const std::string path = folder_ / "worker/tls/key.pem", certificate = folder_ / "worker/tls/cert.pem";
+  const std::string key = identity::ReadCredential(folder_ / "worker/tls")->key;
+  Enrolment enrolment(Options(door_));
+  const auto expect_named = [&] {
+    const absl::Status refused = enrolment.Ensure();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << refused;
+    for (const std::string& part : {path, std::string("sinkctl worker token"), std::string("worker.id")})
+      EXPECT_THAT(std::string(refused.message()), HasSubstr(part));
+  };
+  std::ofstream(path) << std::string(9000, 'x');
+  expect_named();
+  std::filesystem::rename(certificate, certificate + ".kept");
+  expect_named();
+  std::filesystem::rename(certificate + ".kept", certificate);
+  std::ofstream(path) << key;
+  EXPECT_TRUE(enrolment.Ensure().ok()) << "without a restart";
+  EXPECT_EQ(door_.joins, 1);
+}
+
+TEST_F(EnrolmentTest, ForADamagedCertificateItGetsAnotherOrNamesTheFile) {
+  for (const char* const name : {"worker/tls/cert.pem", "worker/tls/ca.pem"}) {
+    ASSERT_TRUE(Enrolment(Options(door_)).Ensure().ok());
+    const std::string key = door_.key;
+    const int joins = door_.joins;
+    std::ofstream(folder_ / name) << "x";
+    EnrolmentOptions alone = Options(door_);
+    alone.default_credential = folder_ / "nothing";
+    const absl::Status refused = Enrolment(alone).Ensure();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << refused;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr(folder_ / name));
+    EXPECT_TRUE(Enrolment(Options(door_)).Ensure().ok());
+    EXPECT_EQ(door_.joins, joins + 1);
+    EXPECT_EQ(door_.key, key);
+  }
+}
+
 TEST_F(EnrolmentTest, JoinsAnewWhereTheCoordinatorIsAnother) {
   ASSERT_TRUE(Enrolment(Options(door_)).Ensure().ok());
   OpenDoor other(folder_ / "other");

@@ -135,6 +135,38 @@ TEST_F(AuthorityTest, ALostKeyIsNotReplacedInSilence) {
   EXPECT_THAT(std::string(opened.status().message()), HasSubstr("must join again"));
 }
 
+TEST_F(AuthorityTest, ADamagedKeyOrCertificateIsNamedWithTheWayOutAndStays) {
+  Open(now_);
+  for (const char* const name : {"tls/ca.key.pem", "tls/ca.pem"}) {
+    const std::string path = folder_ / name, kept = *files::ReadFile(path, 10'000);
+    for (const std::string& damaged : {std::string(), std::string(9000, 'x'), kept.substr(0, kept.size() / 2)}) {
+      ASSERT_FALSE(files::ReplaceFile(path, damaged, 0600));
+      const absl::Status refused = Authority::Open(folder_ / "tls", lifetimes_, now_).status();
+      EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << refused << ": no wrong usage";
+      for (const std::string& part : {path + ": ", std::string("sink-backup"), std::string("must join again")})
+        EXPECT_THAT(std::string(refused.message()), HasSubstr(part));
+      EXPECT_EQ(*files::ReadFile(path, 10'000), damaged);
+    }
+    ASSERT_FALSE(files::ReplaceFile(path, kept, 0600));
+  }
+  Open(now_);
+}
+
+TEST_F(AuthorityTest, TheServersAndTheAdminsDamagedFilesAreMadeAnew) {
+  const Authority authority = Open(now_);
+  for (const std::string& folder : {authority.server_folder(), authority.admin_folder()}) {
+    for (const std::string& path : {KeyPath(folder), CertificatePath(folder)}) {
+      ASSERT_FALSE(files::ReplaceFile(path, std::string(9000, 'x'), 0600));
+      EXPECT_TRUE(authority.Refresh(now_).ok());
+      EXPECT_TRUE(CheckCredential(folder, *ReadCredential(folder)).ok()) << path;
+    }
+    ASSERT_FALSE(files::ReplaceFile(KeyPath(folder), *MakeKey(), 0600));
+    EXPECT_EQ(CheckCredential(folder, *ReadCredential(folder)).code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_TRUE(authority.Refresh(now_).ok());
+    EXPECT_TRUE(CheckCredential(folder, *ReadCredential(folder)).ok());
+  }
+}
+
 TEST_F(AuthorityTest, ClosesAFolderThatWasOpen) {
   std::filesystem::create_directories(folder_ / "tls");
   ASSERT_EQ(chmod((folder_ / "tls").c_str(), 0755), 0);
