@@ -130,8 +130,10 @@ int64_t RestMs(const ServerOptions& options) {
 
 // Removes what interrupted uploads left, and says so when a row has lost its files.
 absl::Status ReconcileCheckpoints(JobQueries* queries, CheckpointRepository* checkpoints) {
+  const auto jobs = checkpoints->Jobs();
+  if (!jobs.ok()) return jobs.status();
   if (!checkpoints->CheckHere().ok()) return absl::OkStatus();  // DiskWatch says so; the scrub does it later
-  for (const std::string& id : checkpoints->Jobs()) {
+  for (const std::string& id : *jobs) {
     const auto details = queries->GetJob(id);
     if (absl::IsNotFound(details.status())) {
       spdlog::warn("checkpoints of job {}, which the database does not know, are left alone", id);

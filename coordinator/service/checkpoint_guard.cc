@@ -299,7 +299,9 @@ void CheckpointGuard::ScrubLoop(std::chrono::nanoseconds interval, uint64_t byte
 
 bool CheckpointGuard::ScrubAll(uint64_t bytes_per_second) {
   fail_stop_->Report(RemoveDeleted());
-  for (const std::string& job : repository_->Jobs()) {
+  const auto jobs = repository_->Jobs();
+  if (!jobs.ok()) spdlog::error("checkpoints are not read again: {}", std::string(jobs.status().message()));
+  for (const std::string& job : jobs.ok() ? *jobs : std::vector<std::string>()) {
     if (!Pause({})) return false;
     RemoveLeftovers(job);
     Scrub(job, bytes_per_second);

@@ -148,13 +148,14 @@ std::optional<int64_t> StepOf(absl::string_view name) {
   return step;
 }
 
-// Names in a folder; none when it cannot be read.
-std::vector<std::string> NamesIn(const std::string& folder) {
+// Names in a folder; none where there is no folder, or no more.
+absl::StatusOr<std::vector<std::string>> NamesIn(const std::string& folder) {
   std::vector<std::string> names;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     names.push_back(it->path().filename());
   }
+  if (error && error != std::errc::no_such_file_or_directory) return SystemStatus(error.value(), "list", folder);
   return names;
 }
 
@@ -249,7 +250,9 @@ absl::StatusOr<CheckpointRepository::FileList> CheckpointRepository::ReadList(co
 std::vector<int64_t> CheckpointRepository::OtherOpenSteps(const CheckpointKey& key,
                                                           const std::vector<Checkpoint>& rows) const {
   std::vector<int64_t> others;
-  for (const std::string& name : NamesIn(FencePath(key))) {
+  const auto names = NamesIn(FencePath(key));
+  if (!names.ok()) return others;  // what Begin writes there fails, and says why
+  for (const std::string& name : *names) {
     const auto step = StepOf(name);
     if (!step || *step == key.step || !absl::EndsWith(name, ".part")) continue;
     if (!HasRow(rows, key.fence, *step)) others.push_back(*step);
@@ -432,10 +435,14 @@ absl::Status CheckpointRepository::KeepOnly(const CheckpointKey& next, const std
   SINK_RETURN_IF_ERROR(CheckHere());
   const std::string job_folder = absl::StrCat(folder_, "/", next.job_id);
   absl::Status first_error;
-  for (const std::string& fence_name : NamesIn(job_folder)) {
+  SINK_ASSIGN_OR_RETURN(const std::vector<std::string> fence_names, NamesIn(job_folder));
+  for (const std::string& fence_name : fence_names) {
     uint64_t fence = 0;
     if (!absl::SimpleAtoi(fence_name, &fence) || fence > next.fence) continue;
-    for (const std::string& name : NamesIn(absl::StrCat(job_folder, "/", fence_name))) {
+    const auto names = NamesIn(absl::StrCat(job_folder, "/", fence_name));
+    first_error.Update(names.status());
+    if (!names.ok()) continue;
+    for (const std::string& name : *names) {
       const auto step = StepOf(name);
       if (!step || std::tuple(fence, *step) >= std::tuple(next.fence, next.step)) continue;
       // Also one that went back to be repaired: only what lies there is known to be damaged, and can be dropped.
@@ -452,20 +459,23 @@ absl::Status CheckpointRepository::KeepOnly(const CheckpointKey& next, const std
   return first_error;
 }
 
-std::vector<std::string> CheckpointRepository::Jobs() const {
+absl::StatusOr<std::vector<std::string>> CheckpointRepository::Jobs() const {
+  SINK_ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(folder_));
   std::vector<std::string> jobs;
-  for (const std::string& name : NamesIn(folder_)) {
+  for (const std::string& name : names) {
     if (IsId(name)) jobs.push_back(name);
   }
   return jobs;
 }
 
 std::set<std::string> CheckpointRepository::JobsWithUploads() const {
+  // What cannot be listed has nothing that could be removed.
+  const std::vector<std::string> none;
   std::set<std::string> jobs;
-  for (const std::string& job : Jobs()) {
+  for (const std::string& job : Jobs().value_or(none)) {
     const std::string job_folder = absl::StrCat(folder_, "/", job);
-    for (const std::string& fence : NamesIn(job_folder)) {
-      const std::vector<std::string> names = NamesIn(absl::StrCat(job_folder, "/", fence));
+    for (const std::string& fence : NamesIn(job_folder).value_or(none)) {
+      const std::vector<std::string> names = NamesIn(absl::StrCat(job_folder, "/", fence)).value_or(none);
       if (std::any_of(names.begin(), names.end(), [](const auto& name) { return absl::EndsWith(name, ".part"); }))
         jobs.insert(job);
     }

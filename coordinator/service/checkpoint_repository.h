@@ -85,8 +85,8 @@ class CheckpointRepository {
   // among `rows`. What a crash leaves half removed goes the next time.
   absl::Status KeepOnly(const CheckpointKey& next, const std::vector<Checkpoint>& rows);
 
-  // Jobs that have a folder here.
-  std::vector<std::string> Jobs() const;
+  // Jobs that have a folder here; none where no job has had a checkpoint yet. An error names what cannot be listed.
+  absl::StatusOr<std::vector<std::string>> Jobs() const;
   // Those that have begun to send since the start what is neither committed nor removed.
   std::set<std::string> UploadingJobs() const { return space_.Jobs(); }
   // Those of which lies here what is not complete, also from before the start. Lists every folder.

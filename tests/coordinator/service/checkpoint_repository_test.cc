@@ -37,6 +37,22 @@ TEST(CheckpointFolders, AnUploadBeginsWhileWhatIsLeftOfItsJobGoes) {
   cleaner.join();
 }
 
+TEST(CheckpointFolders, WhatCannotBeListedIsNamedAndWhatIsNotThereIsEmpty) {
+  testing::TempDir dir;
+  const std::string folder = dir / "checkpoints", job(32, 'a');
+  CheckpointRepository repository(folder, /*reserve_bytes=*/0);
+  EXPECT_TRUE(repository.Jobs().ok() && repository.Jobs()->empty());
+  EXPECT_TRUE(repository.KeepOnly({job, 8, 0}, {}).ok());
+  std::ofstream(folder) << "no folder";
+  EXPECT_THAT(std::string(repository.Jobs().status().message()), ::testing::HasSubstr("cannot list " + folder + ": "));
+  EXPECT_FALSE(repository.KeepOnly({job, 8, 0}, {}).ok());
+  std::filesystem::remove(folder);
+  std::filesystem::create_directories(folder + "/" + job);
+  std::ofstream(folder + "/" + job + "/7") << "no folder";
+  EXPECT_EQ(*repository.Jobs(), std::vector<std::string>{job});
+  EXPECT_THAT(std::string(repository.KeepOnly({job, 8, 0}, {}).message()), ::testing::HasSubstr(job + "/7: "));
+}
+
 // Files are announced, not sent: what a job may have is decided where an upload begins.
 TEST(CheckpointShare, AJobHasNoMoreThanItsShareAndOthersHaveTheirs) {
   testing::TempDir dir;

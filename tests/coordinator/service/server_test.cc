@@ -109,6 +109,15 @@ TEST_F(ServerTest, ALogThatIsDamagedIsRefused) {
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("sink-backup salvage --data " + options.data));
 }
 
+TEST_F(ServerTest, AFileInThePlaceOfTheCheckpointsIsNamedAndRefused) {
+  const ServerOptions options = OtherOptions();
+  std::filesystem::create_directories(options.data);
+  ASSERT_FALSE(files::ReplaceFile(options.data + "/checkpoints", "no folder"));
+  const auto refused = Server::Start(options);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition) << refused.status();
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("cannot list " + options.data + "/checkpoints: "));
+}
+
 TEST_F(ServerTest, PortInUseIsRefused) {
   ServerOptions options = OtherOptions();
   options.listen = server_->address();
