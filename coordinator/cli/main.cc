@@ -57,7 +57,6 @@ int main(int argc, char** argv) {
     sink::cli::RestoreTerminal();
     _exit(128 + signal);
   }).detach();
-
   // A secret of a CI comes in the environment; programs that sinkctl starts get none.
   static const std::string token = TakeToken();
   sink::cli::World world = {.in = std::cin,

@@ -1,5 +1,5 @@
-// Whether the coordinator's disk has room, in all and for the checkpoints that workers want to send, and takes them, and
-// whether that of the checkpoints is there at all: looked at once a tick, told in the log when it changes, and to
+// Whether the coordinator's disk has room, in all and for the checkpoints that workers want to send, and takes them,
+// and whether that of the checkpoints is there at all: looked at once a tick, told in the log when it changes, and to
 // people who ask for a status or why a job is where it is. A disk that fills up, goes or becomes read-only unnoticed
 // keeps every job FINALIZING, as no checkpoint can be taken. Any thread.
 #pragma once
