@@ -41,7 +41,7 @@ void StartLog(const std::string& logger, const LogOptions& options) {
   if (options.format == "json") {
     spdlog::set_formatter(std::make_unique<JsonLines>());
   } else {
-    spdlog::set_pattern(std::string(kTime) + " %l %v");
+    spdlog::set_pattern(fmt::format("{} %l %v", kTime));
   }
   SendProtobufLogToOurs();
 }

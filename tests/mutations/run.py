@@ -135,7 +135,7 @@ MUTATIONS = [
     sync("sync-around-closed-lease", "worker/run_folder.cc", "return ToStatus(files::SyncFolder(path_));",
          r"lease\.json: its folder", "return absl::OkStatus();"),
     sync("sync-of-staged-folder", "proto/files/staged_folder.cc",
-         "  if (FileError failed = SyncFolder(path_)) return failed;\n", r"data/tiny: the folder was not synced"),
+         "  if (FileError failed = SyncFolder(path_)) return failed;\n", r"model: the folder was not synced"),
     sync("sync-around-staged-folder", "proto/files/staged_folder.cc", "return SyncFolder(FolderOf(target_));",
          r"data/tiny: its folder", "return {};"),
     sync("sync-of-backup", "coordinator/backup/backup.cc", "return ToStatus(files::Sync(*target, to));",

@@ -182,6 +182,7 @@ TEST_F(RoomTest, AWorkerThatLosesWhatItHadNotDeliveredGetsJobsAgain) {
   Join("u", 1);
   for (int job = 1; job <= 3; ++job) TrainToTheEnd("u");
   EXPECT_THAT(AskOnce("u"), IsEmpty());
+  Advance(1'000);
   Join("u", 1, "b");  // a daemon that has none of them
   auto grants = manager->dispatcher().AcquireLeases({"u", "b", 1, 1}, now);
   ASSERT_TRUE(grants.ok()) << grants.status();
