@@ -177,7 +177,7 @@ INSTANTIATE_TEST_SUITE_P(
                   .reason = StopReason::kRankLost,
                   .killed_here = true,
                   .trainer_gone = false}),
-        Limit("hangs", &SupervisionLimits::hang, R"({"end": "hang", "ignore_stop": 1})", "no event for too long"),
+        Limit("hangs", &SupervisionLimits::hang, R"({"end": "hang", "ignore_stop": 1})", "no event for 300ms"),
         Failed("stopped_in_its_tracks", v1::INFRA, "is stopped",
                [](Scene& scene) {
                  scene.limits.hang = absl::Milliseconds(300);

@@ -364,11 +364,12 @@ TEST_F(CheckpointGuardTest, ACheckpointWhoseManifestCannotBeReadIsDroppedAndTheO
     if (chunk.has_checkpoint()) sent = chunk.checkpoint().step();
     return true;
   };
-  const absl::Status damaged = guard_->Send(Rows(), 0, SentTo::kWorker, send);
+  EXPECT_TRUE(guard_->Send(Rows(), 0, SentTo::kWorker, send).ok()) << "what is known to be damaged is passed over";
+  EXPECT_EQ(sent, 10);
+  const absl::Status damaged = guard_->Send(Rows(), 20, SentTo::kWorker, send);
   EXPECT_EQ(damaged.code(), absl::StatusCode::kDataLoss) << damaged;
   EXPECT_THAT(std::string(damaged.message()), ::testing::HasSubstr("it was dropped"));
-  EXPECT_TRUE(guard_->Send(Rows(), 0, SentTo::kWorker, send).ok());
-  EXPECT_EQ(sent, 10);
+  EXPECT_EQ(Rows().size(), 1u);
 }
 
 }  // namespace

@@ -319,7 +319,7 @@ TEST_F(ClientServiceTest, ACheckpointThatDoesNotFitIsToldEverywhereUntilItsUploa
 TEST_F(ClientServiceTest, ACheckpointThatCannotBeWrittenIsToldEverywhereUntilItIsStoredAndItsWorkerOnlyWaits) {
   const v1::Grant grant = RunningJob();
   const testing::TestCheckpoint checkpoint;
-  const std::string folder = folder_ / "data/checkpoints";
+  const std::string folder = folder_ / ("data/checkpoints/" + grant.lease().job_id());
   std::ofstream(folder) << "no folder: not even root can make one in here";
   const absl::Status refused = Begin(grant.lease(), 10, checkpoint).status();
   EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
