@@ -90,6 +90,9 @@ absl::StatusOr<DataFolder> DataFolder::Open(const std::string& path) {
   if (const auto failed = files::WriteAll(*lock, lock_path, pid)) return ToStatus(failed);
   folder.lock_ = *std::move(lock);
 
+  // Where no attempt could have a folder each job would fail here.
+  if (const auto failed = files::MakeFolders(absl::StrCat(folder.path_, "/jobs"))) return ToStatus(failed);
+
   auto identity = TakeUpIdentity(absl::StrCat(folder.path_, "/worker.id"));
   if (!identity.ok()) return identity.status();
   folder.worker_id_ = std::move(identity->worker_id);

@@ -219,6 +219,16 @@ absl::Status KnowFolder(const std::string& folder, DatabaseCopy* copy) {
   return copy->SetFolderId(id);
 }
 
+// What is missing in a folder that is not the one of the database's checkpoints is not lost.
+absl::Status RefuseAway(const std::string& data, const std::vector<Checkpoint>& rows, DatabaseCopy* copy) {
+  const std::string folder = CheckpointsFolder(data);
+  SINK_ASSIGN_OR_RETURN(const bool away, copy->IsAway(folder));
+  if (!away || rows.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("the checkpoints of ", data, " are away: ", folder,
+                                                    " is not the folder that its database knows (",
+                                                    store::kFolderIdName, "); mount their disk there, and try again"));
+}
+
 // A coordinator that has begun anew, after its folder was lost say, must not take the place of the copy of what it was:
 // each start of one makes its epoch larger. `part`: the new copy of its database.
 absl::Status RefuseYounger(const std::string& data, const std::string& part, const std::string& to) {
@@ -281,6 +291,7 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool
   for (int tries = 1;; ++tries) {
     SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(data), part, store::Source::kInUse));
     SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
+    SINK_RETURN_IF_ERROR(RefuseAway(data, rows, &copy));
     std::stable_partition(rows.begin(), rows.end(), [&](const Checkpoint& row) { return behind.contains(row.job_id); });
     SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost, CopyCheckpoints(data, to, rows, present, &report.bytes));
     if (!lost.empty() && tries < kTries) {
@@ -326,6 +337,7 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
   {
     SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(from), part, store::Source::kAtRest));
     SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> rows, copy.ListCheckpoints());
+    SINK_RETURN_IF_ERROR(RefuseAway(from, rows, &copy));
     SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost,
                           CopyCheckpoints(from, data, rows, Present::kReadAgain, &report.bytes));
     SINK_RETURN_IF_ERROR(copy.Forget(lost));

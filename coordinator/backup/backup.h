@@ -27,12 +27,13 @@ struct Report {
 };
 
 // Of the folder `data` into `to`, which is created. The coordinator may run or not. FAILED_PRECONDITION: there is no
-// coordinator's database, a salvage of it or a restore was interrupted, `to` has the copy of one that has been started
-// more often, or another process has `to`, be it a coordinator whose folder it is; DATA_LOSS: the database is damaged,
-// and nothing in `to` has changed; others from the file system. Where checkpoints' files are gone, as when newer ones
-// push them out faster than they are copied, `to` keeps those that it has of before, and goes on naming the newest of
-// each such job of which it has got no later one, so that none goes back behind what `to` has had of it. `read_again`:
-// also the checkpoints that `to` has already, and those that are damaged there are copied anew.
+// coordinator's database, a salvage of it or a restore was interrupted, its checkpoints are away
+// (store/checkpoint_folder.h), `to` has the copy of one that has been started more often, or another process has `to`,
+// be it a coordinator whose folder it is; DATA_LOSS: the database is damaged, and nothing in `to` has changed; others
+// from the file system. Where checkpoints' files are gone, as when newer ones push them out faster than they are
+// copied, `to` keeps those that it has of before, and goes on naming the newest of each such job of which it has got no
+// later one, so that none goes back behind what `to` has had of it. `read_again`: also the checkpoints that `to` has
+// already, and those that are damaged there are copied anew.
 absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool read_again = false);
 
 struct RestoreOptions {

@@ -15,7 +15,6 @@
 #include "coordinator/files/file_status.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/begun_salvage.h"
-#include "coordinator/store/checkpoint_folder.h"
 #include "coordinator/store/database_copy.h"
 #include "coordinator/store/folder_lock.h"
 #include "coordinator/store/lost_commits.h"
@@ -33,13 +32,6 @@ absl::StatusOr<bool> HasLostCommits(const std::string& database) {
   if (absl::IsDataLoss(status)) return true;
   if (!status.ok()) return status;
   return false;
-}
-
-// Whether the folder is not the one whose checkpoints the database names, so that what is missing there is not lost.
-absl::StatusOr<bool> IsAway(const std::string& data, DatabaseCopy* copy) {
-  SINK_ASSIGN_OR_RETURN(const int64_t known, copy->FolderId());
-  SINK_ASSIGN_OR_RETURN(const int64_t found, store::ReadFolderId(CheckpointsFolder(data)));
-  return known != 0 && found != known;
 }
 
 // Whether all its files are there with their sizes. False only for sure: what is out of reach is an error.
@@ -77,7 +69,7 @@ absl::Status CopyJobs(const std::string& data, int64_t unix_seconds, Replacement
   const std::string place = DatabasePath(data);
   SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(place, PartOf(place), Source::kLostCommits));
   SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> rows, copy.ListCheckpoints());
-  SINK_ASSIGN_OR_RETURN(const bool away, IsAway(data, &copy));
+  SINK_ASSIGN_OR_RETURN(const bool away, copy.IsAway(CheckpointsFolder(data)));  // then nothing of them is lost
   std::vector<Checkpoint> gone;
   if (!away) {
     SINK_ASSIGN_OR_RETURN(gone, ListGone(data, rows));

@@ -48,7 +48,7 @@ class FleetDoctor {
           "install the same version everywhere");
     for (const std::string& warning : fleet_.sweeps.warnings())
       Say(Level::kFault, "coordinator", warning,
-          "free space where its --data lies, or move that folder to a larger disk");
+          "see to that disk: mount it, let the coordinator's user write there, or make room where its --data lies");
     for (const v1::Checkpoint& checkpoint : fleet_.sweeps.damaged()) Damage(checkpoint);
     int64_t newest = fleet_.sweeps.now_ms();  // one of an older version is known by its workers alone
     for (const v1::Worker& worker : fleet_.workers.workers())

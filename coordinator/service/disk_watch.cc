@@ -117,7 +117,7 @@ std::string DiskWatch::Warning() const {
 std::string DiskWatch::WarningFor(const Job& job) const {
   if (IsFinal(job.state)) return "";
   MutexLock lock(&mutex_);
-  if (level_ == Level::kAway) return warning_;
+  if (level_ == Level::kAway) return job.state == JobState::kQueued ? "" : warning_;
   const auto found = waiting_.find(job.id);
   if (found == waiting_.end()) {
     const bool explained = level_ == Level::kFull && job.state == JobState::kQueued;

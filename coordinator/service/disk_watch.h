@@ -40,8 +40,8 @@ class DiskWatch {
 
   // A sentence for people, as of the last look; empty as long as there is room and no checkpoint waits.
   std::string Warning() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // What of it concerns the job, whose explanation (JobQueries) says by itself that nothing is started; empty: nothing,
-  // or the job has ended.
+  // What of it concerns the job, whose explanation (JobQueries) says by itself why a queued one is not started; empty:
+  // nothing, or the job has ended.
   std::string WarningFor(const Job& job) const ABSL_LOCKS_EXCLUDED(mutex_);
   // Grows when the warning comes, goes or becomes another than by its numbers.
   uint64_t changes() const ABSL_LOCKS_EXCLUDED(mutex_);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -25,6 +27,12 @@ int64_t NewId() {
   int64_t id = 0;
   if (!absl::SimpleHexAtoi(files::RandomId().substr(0, kHexDigits), &id)) return 1;
   return std::max<int64_t>(id, 1);  // 0 stands for none
+}
+
+bool IsEmpty(const std::string& folder) {
+  std::error_code error;
+  const std::filesystem::directory_iterator first(folder, error);
+  return error == std::errc::no_such_file_or_directory || (!error && first == std::filesystem::directory_iterator());
 }
 
 }  // namespace
@@ -56,7 +64,10 @@ absl::StatusOr<int64_t> KnownFolderId(JobStore* store, const std::string& folder
     return absl::OkStatus();
   }));
   if (known != 0 && has_checkpoints) return known;
-  SINK_ASSIGN_OR_RETURN(const int64_t id, GiveFolderId(folder));
+  int64_t id = NewId();
+  if (!has_checkpoints || !IsEmpty(folder)) {
+    SINK_ASSIGN_OR_RETURN(id, GiveFolderId(folder));
+  }
   if (id == known) return id;
   SINK_RETURN_IF_ERROR(store->Write([id](Transaction& rows) { return rows.PutMark(kFolderIdMark, id); }));
   return id;

@@ -25,7 +25,8 @@ absl::StatusOr<int64_t> GiveFolderId(const std::string& folder);
 
 // For the start of a coordinator: the number that its folder of checkpoints must have to be the one that the database
 // speaks of. As long as the database knows none, or names no checkpoint that could be lost, it is the one that the
-// folder has or is given here, and the database knows it from then on.
+// folder has or is given here, and the database knows it from then on. Where the database knows none and names
+// checkpoints of which nothing lies in the folder, whose disk may not be mounted, the folder is given none.
 absl::StatusOr<int64_t> KnownFolderId(JobStore* store, const std::string& folder);
 
 }  // namespace sink::store

@@ -149,6 +149,12 @@ absl::StatusOr<int64_t> DatabaseCopy::FolderId() {
   return SqliteTransaction(*db_, names).GetMark(kFolderIdMark);
 }
 
+absl::StatusOr<bool> DatabaseCopy::IsAway(const std::string& folder) {
+  SINK_ASSIGN_OR_RETURN(const int64_t known, FolderId());
+  SINK_ASSIGN_OR_RETURN(const int64_t found, ReadFolderId(folder));
+  return known != 0 && found != known;
+}
+
 absl::Status DatabaseCopy::SetFolderId(int64_t id) {
   SeriesNames names;
   return SqliteTransaction(*db_, names).PutMark(kFolderIdMark, id);

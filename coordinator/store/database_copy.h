@@ -39,6 +39,8 @@ class DatabaseCopy {
   absl::StatusOr<std::vector<std::string>> ListBegunAnew(const std::vector<Checkpoint>& forgotten);
   // By what the folder of its checkpoints is known: see checkpoint_folder.h.
   absl::StatusOr<int64_t> FolderId();
+  // Whether `folder` is another than the one that it knows: what it names may lie on a disk that is not mounted.
+  absl::StatusOr<bool> IsAway(const std::string& folder);
   absl::Status SetFolderId(int64_t id);
   // For a coordinator that goes on from the copy: see restored.h.
   absl::Status PrepareRestored(uint64_t replaced, int64_t unix_seconds);

@@ -61,6 +61,14 @@ TEST(DataFolder, EveryDaemonHasALaterSessionWhateverTheClockSays) {
   EXPECT_EQ(DataFolder::Open(dir / "worker")->worker_id(), id);
 }
 
+TEST(DataFolder, WhereNoAttemptCouldHaveAFolderNoDaemonStarts) {
+  testing::TempDir dir;
+  std::ofstream(dir / "jobs") << "no folder";
+  const absl::Status refused = DataFolder::Open(dir / "").status();
+  EXPECT_FALSE(refused.ok());
+  EXPECT_NE(refused.message().find(dir / "jobs"), std::string::npos) << refused;
+}
+
 // As a new worker it would lose the jobs that it holds, without a word.
 TEST(DataFolder, ADamagedIdentityIsRefusedAndStaysUntilItIsRemoved) {
   testing::TempDir dir;

@@ -388,6 +388,26 @@ TEST_F(BackupTest, TheDatabaseOfACopyAndOfWhatIsMadeOfItKnowsTheFolderOfCheckpoi
   EXPECT_EQ(known_by(Open(folder_ / "copy")), number_of("copy")) << "in case one is started where the copy lies";
 }
 
+TEST_F(BackupTest, WhatIsMissingWhileTheDiskOfTheCheckpointsIsAwayIsNotTakenForLost) {
+  Coordinator old = Open(folder_ / "data");
+  ASSERT_TRUE(store::KnownFolderId(old.store.get(), folder_ / "data/checkpoints").ok());
+  Commit(*old.manager, StartJob(*old.manager), 5);
+  ASSERT_TRUE(MakeCopy().ok());
+  fs::rename(folder_ / "data/checkpoints", folder_ / "unmounted");
+  fs::create_directories(folder_ / "data/checkpoints");
+  const absl::Status refused = MakeCopy().status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_NE(refused.message().find("mount their disk"), std::string::npos) << refused;
+  fs::remove(folder_ / "data/checkpoints");
+  fs::rename(folder_ / "unmounted", folder_ / "data/checkpoints");
+  const auto report = MakeCopy();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->lost_checkpoints, 0);
+  old = {};
+  fs::rename(folder_ / "copy/checkpoints", folder_ / "unmounted");
+  EXPECT_TRUE(absl::IsFailedPrecondition(PutBack("restored").status()));
+}
+
 TEST_F(BackupTest, WhereFilesAreGoneTheCopyKeepsWhatItHasOfBefore) {
   Coordinator old = Open(folder_ / "data");
   const Lease lease = StartJob(*old.manager);

@@ -152,6 +152,7 @@ TEST_F(DiskWatchTest, ThatAllCheckpointsAreAwayIsToldOnceToEverybodyUntilTheyAre
   EXPECT_EQ(WarningFor(kJob), watch_.Warning()) << "it cannot send one either";
   EXPECT_EQ(WarningFor(kOther), watch_.Warning()) << "room would not help";
   EXPECT_EQ(watch_.WarningFor(JobNamed(kJob, JobState::kSucceeded)), "");
+  EXPECT_EQ(watch_.WarningFor(JobNamed(kJob, JobState::kQueued)), "") << "its explanation says so where it matters";
   EXPECT_EQ(Away(), 1);
   EXPECT_FALSE(watch_.full());
   EXPECT_TRUE(watch_.CheckRoom().ok()) << "sweeps may come";

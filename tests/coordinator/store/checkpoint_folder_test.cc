@@ -74,10 +74,20 @@ TEST_F(CheckpointFolderTest, WhatIsNoNumberIsNone) {
 
 TEST_F(CheckpointFolderTest, ADatabaseThatKnowsNoFolderKnowsItsOwnFromThenOn) {
   AddRow();  // as one of a coordinator of before there were numbers
+  fs::create_directories(checkpoints_ + "/" + kJob);
   const int64_t known = Known();
   EXPECT_GT(known, 0);
   EXPECT_EQ(Read(), known);
   EXPECT_EQ(Known(), known);
+}
+
+TEST_F(CheckpointFolderTest, AnEmptyFolderIsNotThatOfADatabaseWhichNamesCheckpointsAndKnowsNoFolder) {
+  AddRow();
+  for (const bool mount_point : {false, true}) {
+    if (mount_point) fs::create_directories(checkpoints_);
+    EXPECT_GT(Known(), 0);
+    EXPECT_EQ(Read(), 0) << "the disk of before there were numbers may not be mounted";
+  }
 }
 
 TEST_F(CheckpointFolderTest, WhereCheckpointsCouldBeLostNoOtherFolderTakesThePlaceOfTheirs) {
