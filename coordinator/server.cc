@@ -57,7 +57,9 @@ namespace sink {
 namespace {
 
 constexpr int kMaxMessageBytes = 16 << 20;  // a submission with all its files
-constexpr size_t kLeastToken = 16;          // characters
+constexpr char kWhyDeaf[] = ": is the port in use, or the host none of this machine's? Port 0 is any that is free";
+constexpr char kNotForBrowsers[] = "; IPv6 is for --listen alone";
+constexpr size_t kLeastToken = 16;  // characters
 constexpr int64_t kMemoryOfMessages = 48 << 20, kMemoryOfConnection = 512 << 10, kMostMemory = 512 << 20;
 constexpr uint64_t kScrubBytesPerSecond = 64 << 20;
 constexpr int64_t kCertificateIntervalMs = 60'000;  // between looks whether one is due
@@ -309,8 +311,7 @@ absl::Status Server::Parts::RenewCertificates() {
 absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOptions& options) {
   auto listening = ListenOn(listen.host, listen.port);
   if (!listening.ok()) {
-    return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", listen.WithPort(listen.port),
-                                               ": is the port in use? choose another one, or 0 for any"));
+    return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", listen.WithPort(listen.port), kWhyDeaf));
   }
   identity::SendGrpcLogToDebug();
   access = std::make_unique<Access>(gatekeeper.get(), principals.get(), audit.get(), &jobs->queries(), options.quota,
@@ -407,8 +408,8 @@ absl::Status Server::Parts::ListenForScrapes(const ListenAddress& listen, const 
   }
   auto started = ScrapeEndpoint::Start(wanted, token, exporter);
   if (!started.ok()) {
-    return absl::UnavailableError(absl::StrCat("--metrics-listen: cannot listen on ", wanted,
-                                               ": is the port in use? choose another one, or 0 for any"));
+    return absl::UnavailableError(
+        absl::StrCat("--metrics-listen: cannot listen on ", wanted, kWhyDeaf, kNotForBrowsers));
   }
   scrapes = std::move(*started);
   metrics_address = listen.WithPort(scrapes->port());
@@ -445,8 +446,8 @@ absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_
     spdlog::warn("there is no page for browsers: {}; choose another address with --page-listen",
                  std::string(started.status().message()));
   } else {
-    return absl::UnavailableError(absl::StrCat("--page-listen: ", std::string(started.status().message()),
-                                               ": is the port in use? choose another one, or 0 for any"));
+    return absl::UnavailableError(
+        absl::StrCat("--page-listen: ", std::string(started.status().message()), kWhyDeaf, kNotForBrowsers));
   }
   return absl::OkStatus();
 }

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
+#include "proto/base/counted.h"
 
 namespace sink {
 namespace {
@@ -39,7 +40,8 @@ absl::StatusOr<std::string> WhyCanaryHolds(store::Snapshot& rows, const Sweep& s
 absl::StatusOr<std::string> WhyFailuresHold(store::Snapshot& rows, const Sweep& sweep) {
   const int failed = Count(sweep, JobState::kFailed);
   if (sweep.policy.max_failed >= 0 && failed > sweep.policy.max_failed) {
-    return absl::StrCat(failed, " jobs of ", sweep.name, " have failed and ", sweep.policy.max_failed,
+    return absl::StrCat(Counted(failed, "job"), " of ", sweep.name, failed == 1 ? " has" : " have", " failed and ",
+                        sweep.policy.max_failed,
                         " may (on_failure.max_failed); retry them, or submit the sweep without them or with a larger "
                         "limit, to go on");
   }

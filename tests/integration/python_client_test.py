@@ -277,6 +277,10 @@ def changes_are_laid_over_a_file(sink_client, cluster, client):
     error = raises(sink_client.CoordinatorError,
                    lambda: client.submit(cluster.path / "sweeps/lost.yaml", changes={"train.max_stepz": 3}))
     assert "changes[train.max_stepz]:1:" in str(error), str(error)
+    large = cluster.path / "sweeps/large.yaml"
+    large.write_text("#" * (256 << 10) + "\n")
+    error = raises(sink_client.CoordinatorError, lambda: client.submit(large))
+    assert error.code == "INVALID_ARGUMENT" and "at most 262144" in str(error), str(error)
 
 
 def another_study_takes_its_place_and_goes(sink_client, cluster, client):

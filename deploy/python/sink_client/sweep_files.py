@@ -5,7 +5,9 @@ import pathlib
 
 import yaml
 
-MAX_FILES = 8  # in a chain of bases; the coordinator's bound
+from sink_client.errors import CoordinatorError
+
+MAX_FILES, MAX_FILE_BYTES = 8, 256 << 10  # in a chain of bases, and of each of them; the coordinator's bounds
 
 
 def profile_path(entry, profile):
@@ -15,6 +17,14 @@ def profile_path(entry, profile):
     return str(pathlib.Path(entry).parent / "profiles" / f"{profile}.yaml")
 
 
+def _read(path):
+    text = pathlib.Path(path).read_bytes()
+    if len(text) > MAX_FILE_BYTES:
+        raise CoordinatorError("INVALID_ARGUMENT",
+                               f"{path}: the file has {len(text)} bytes; at most {MAX_FILE_BYTES} (256 KiB)")
+    return text.decode("utf-8")
+
+
 def collect(entry, profiles):
     """path -> text. What is wrong inside of a file is the coordinator's to say: it names file, line and column."""
     texts = {}
@@ -22,7 +32,7 @@ def collect(entry, profiles):
         for _ in range(MAX_FILES):
             if path in texts:
                 break
-            texts[path] = pathlib.Path(path).read_text(encoding="utf-8")
+            texts[path] = _read(path)
             base = _base(texts[path])
             if base is None:
                 break

@@ -8,6 +8,7 @@
 namespace sink {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -84,6 +85,8 @@ TEST_F(SharedJobsTest, CancellingASweepEndsWhatAnEarlierVersionOfItLeftToRun) {
   ASSERT_EQ(lease.job_id, Id(1));
   ASSERT_TRUE(manager->clients().Submit(Sweep({3}, "ours"), now).ok());
   EXPECT_THAT(Heartbeat({lease})->cancel, IsEmpty()) << "editing a sweep throws no training away";
+  for (const int left : {1, 4})
+    EXPECT_THAT(manager->queries().Explain(Id(left), now)->reasons, Contains(HasSubstr("sinkctl cancel ours ends it")));
   const CancelResult result = Cancel("ours");
   EXPECT_EQ(result.cancelled, 2) << "jobs 3 and 4";
   EXPECT_EQ(result.requested, 1);

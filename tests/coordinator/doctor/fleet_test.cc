@@ -100,7 +100,7 @@ TEST_P(FleetFault, IsFoundAndGivenAFix) {
 
 INSTANTIATE_TEST_SUITE_P(
     Planted, FleetFault,
-    ::testing::Values(Planted{"disk", Level::kFault, "disk is nearly full", "free space",
+    ::testing::Values(Planted{"disk", Level::kFault, "disk is nearly full", "make room",
                               [](Fleet& f) { f.sweeps.add_warnings("the coordinator's disk is nearly full"); }},
                       Planted{"clock", Level::kFault, "are 5m apart", "synchronise both clocks",
                               [](Fleet& f) { f.now_ms += 5 * 60'000 - 2000; }},
