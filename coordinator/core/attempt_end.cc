@@ -16,7 +16,8 @@ constexpr char kLostWithJob[] = "the worker was lost while running it";
 
 }  // namespace
 
-absl::Status LoseLease(CoreContext* context, store::Transaction& rows, Job job, const Loss& loss, Now now) {
+absl::Status LoseLease(CoreContext* context, store::Transaction& rows, KnownWorkers* workers, Job job, const Loss& loss,
+                       Now now) {
   SINK_ASSIGN_OR_RETURN(const Attempt attempt, rows.GetAttempt(job.id, job.attempt));
   std::vector<GangMember> members;
   if (job.devices > 1) {
@@ -26,7 +27,7 @@ absl::Status LoseLease(CoreContext* context, store::Transaction& rows, Job job, 
   const bool may_blame = !loss.worker_id.empty() && loss.failure_class == FailureClass::kInfra && !AnyFailed(members);
   Suspect suspect = Suspect::kJob;
   if (may_blame && !HasStepped(job)) {
-    SINK_ASSIGN_OR_RETURN(suspect, SuspectOf(context, rows, job, loss.worker_id, now));
+    SINK_ASSIGN_OR_RETURN(suspect, SuspectOf(context, workers, job, loss.worker_id, now));
   }
   job.state = JobState::kLost;
   SINK_RETURN_IF_ERROR(rows.UpdateJob(job));

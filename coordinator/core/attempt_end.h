@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "coordinator/core/blame.h"
 #include "coordinator/core/core_context.h"
 #include "coordinator/job/job.h"
 #include "coordinator/store/job_store.h"
@@ -26,7 +27,8 @@ struct Loss {
 };
 
 // Takes a live job from its worker, through LOST to what its budget allows.
-absl::Status LoseLease(CoreContext* context, store::Transaction& rows, Job job, const Loss& loss, Now now);
+absl::Status LoseLease(CoreContext* context, store::Transaction& rows, KnownWorkers* workers, Job job, const Loss& loss,
+                       Now now);
 
 // Takes a job that has not begun (its phase is LEASED) from its worker and puts it back into the queue.
 absl::Status ReturnGrant(CoreContext* context, store::Transaction& rows, Job job, AttemptState ended,

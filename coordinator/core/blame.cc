@@ -1,8 +1,6 @@
 // See blame.h.
 #include "coordinator/core/blame.h"
 
-#include <vector>
-
 #include "absl/strings/str_cat.h"
 #include "coordinator/core/schedule.h"
 #include "coordinator/job/status_macros.h"
@@ -22,12 +20,19 @@ LossTells WhatItsLossTells(CoreContext* context, const std::string& worker_id, N
 
 }  // namespace
 
-absl::StatusOr<Suspect> SuspectOf(CoreContext* context, store::Snapshot& rows, const Job& job,
+absl::StatusOr<const std::vector<Worker>*> KnownWorkers::List() {
+  if (!workers_) {
+    SINK_ASSIGN_OR_RETURN(workers_, rows_.ListWorkers());
+  }
+  return &*workers_;
+}
+
+absl::StatusOr<Suspect> SuspectOf(CoreContext* context, KnownWorkers* workers, const Job& job,
                                   const std::string& worker_id, Now now) {
-  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, rows.ListWorkers());
+  SINK_ASSIGN_OR_RETURN(const std::vector<Worker>* const all, workers->List());
   const Needs needs = NeedsOf(job);
   std::vector<const Worker*> others;
-  for (const Worker& worker : workers) {
+  for (const Worker& worker : *all) {
     if (worker.id != worker_id && worker.hold == WorkerHold::kNone &&
         context->StateOf(worker, now) == WorkerState::kConnected && context->inventory().Has(needs, worker.id) &&
         !context->health().HasFailedOn(job.id, worker.id))

@@ -10,7 +10,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,8 +23,20 @@
 
 namespace sink {
 
+// The workers as a transaction finds them: read once, and only where one of its jobs asks, since with a network whole
+// fleets are lost at once.
+class KnownWorkers {
+ public:
+  explicit KnownWorkers(store::Snapshot* rows) : rows_(*rows) {}
+  absl::StatusOr<const std::vector<Worker>*> List();
+
+ private:
+  store::Snapshot& rows_;
+  std::optional<std::vector<Worker>> workers_;
+};
+
 // Whose fault it is that an attempt of the job failed on that worker before a training step.
-absl::StatusOr<Suspect> SuspectOf(CoreContext* context, store::Snapshot& rows, const Job& job,
+absl::StatusOr<Suspect> SuspectOf(CoreContext* context, KnownWorkers* workers, const Job& job,
                                   const std::string& worker_id, Now now);
 
 // That an attempt failed on a worker for reasons of infrastructure.

@@ -62,8 +62,8 @@ const GangMember* LeaseExpiry::MemberWith(Due due, const std::vector<GangMember>
   return found == members.end() ? nullptr : &*found;
 }
 
-absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now,
-                                   Ended* ended) {
+absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, KnownWorkers* workers, const std::string& job_id,
+                                   uint64_t fence, Now now, Ended* ended) {
   SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(job_id));
   if (!IsLive(job.state) || job.holder.fence != fence) return absl::OkStatus();
   SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(job_id));
@@ -84,20 +84,20 @@ absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& 
         ++ended->lost;
         const GangMember* const member = MemberWith(due, members, now);
         const Holder& holder = member == nullptr ? job.holder : member->holder;
-        return LoseLease(context_, rows, job, {.worker_id = holder.worker_id, .why = why}, now);
+        return LoseLease(context_, rows, workers, job, {.worker_id = holder.worker_id, .why = why}, now);
       }
       return ReturnGrant(context_, rows, job, AttemptState::kLost, why, now);
     }
     case Due::kExpired:
       ++ended->expired;
-      return LoseLease(context_, rows, job, WithWorker(job.holder.worker_id, job.worker), now);
+      return LoseLease(context_, rows, workers, job, WithWorker(job.holder.worker_id, job.worker), now);
     case Due::kMemberLost: {
       const GangMember* const member = MemberWith(due, members, now);
       Loss loss = {.why = "its leader did not end though other ranks had", .delay = true};
       if (member != nullptr) loss = WithWorker(member->holder.worker_id, member->worker);
       BlameMember(members, &loss.failure_class, &loss.why);
       ++ended->expired;
-      return LoseLease(context_, rows, job, loss, now);
+      return LoseLease(context_, rows, workers, job, loss, now);
     }
   }
   return absl::OkStatus();
@@ -141,7 +141,8 @@ absl::Status LeaseExpiry::Tick(Now now) {
 
   Ended ended;
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
-    for (const auto& [job_id, fence] : due) SINK_RETURN_IF_ERROR(ApplyDue(rows, job_id, fence, now, &ended));
+    KnownWorkers workers(&rows);
+    for (const auto& [job_id, fence] : due) SINK_RETURN_IF_ERROR(ApplyDue(rows, &workers, job_id, fence, now, &ended));
     for (const std::string& id : ready) {
       SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
       job.delayed = false;

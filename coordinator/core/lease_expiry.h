@@ -9,6 +9,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "coordinator/core/blame.h"
 #include "coordinator/core/core_context.h"
 #include "coordinator/core/held_homes.h"
 #include "coordinator/job/gang_member.h"
@@ -37,7 +38,8 @@ class LeaseExpiry {
   // The first of the members that has not ended and of which this is due; null: none.
   const GangMember* MemberWith(Due due, const std::vector<GangMember>& members, Now now);
   // Does it, if it still is due: the worker may have been heard since.
-  absl::Status ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now, Ended* ended);
+  absl::Status ApplyDue(store::Transaction& rows, KnownWorkers* workers, const std::string& job_id, uint64_t fence,
+                        Now now, Ended* ended);
 
   // Lets workers out of quarantine when their time is over, and jobs back to where they failed.
   absl::Status ReleaseWorkers(Now now);

@@ -87,6 +87,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
         .why = absl::StrCat("worker ", request.name, " was started again and no longer had the job"),
         .with_worker = !same_daemon,
     };
+    KnownWorkers workers(&rows);
     SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobsOf(request.worker_id));
     for (Job& job : live) {
       if (is_held(job.lease())) {
@@ -94,7 +95,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
         job.holder.PassTo(request.session);
         SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
       } else if (is_lost(job.holder)) {
-        SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, loss, now));
+        SINK_RETURN_IF_ERROR(LoseLease(context_, rows, &workers, job, loss, now));
         ++lost;
       }
     }
@@ -107,7 +108,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
         member.holder.PassTo(request.session);
         SINK_RETURN_IF_ERROR(rows.PutMember(member));
       } else if (is_lost(member.holder)) {
-        SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, loss, now));
+        SINK_RETURN_IF_ERROR(LoseLease(context_, rows, &workers, job, loss, now));
         ++lost;
       }
     }
@@ -125,6 +126,7 @@ absl::Status WorkerCalls::LoseWorker(const std::string& worker_id, Now now) {
   int lost = 0;
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
     const Loss loss = {.worker_id = worker_id, .why = "its worker was revoked"};
+    KnownWorkers workers(&rows);
     SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobsOf(worker_id));
     SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembersOf(worker_id));
     for (const GangMember& member : members) {
@@ -132,7 +134,7 @@ absl::Status WorkerCalls::LoseWorker(const std::string& worker_id, Now now) {
       SINK_ASSIGN_OR_RETURN(live.emplace_back(), rows.GetJob(member.job_id));
     }
     for (Job& job : live) {
-      SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, loss, now));
+      SINK_RETURN_IF_ERROR(LoseLease(context_, rows, &workers, job, loss, now));
       ++lost;
     }
     return rows.RetireWorker(worker_id);  // a question of its that waits gets nothing any more
@@ -313,7 +315,8 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       } else {
         Suspect suspect = Suspect::kJob;
         if (by_itself && failure_class == FailureClass::kInfra && !HasStepped(job)) {
-          SINK_ASSIGN_OR_RETURN(suspect, SuspectOf(context_, rows, job, request.worker_id, now));
+          KnownWorkers workers(&rows);
+          SINK_ASSIGN_OR_RETURN(suspect, SuspectOf(context_, &workers, job, request.worker_id, now));
         }
         delay = EndFailedAttempt(&job, failure_class, message, context_->options().retry, now, suspect);
         outcome = OutcomeOf(failure_class);
