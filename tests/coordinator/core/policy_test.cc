@@ -272,7 +272,7 @@ TEST_F(PolicyTest, AJobIsNotHeldByASweepThatDoesNotWantItAnyMore) {
   Register();
   ASSERT_EQ(*Finish(Start(1), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
   EXPECT_THAT(Poll(2, 8), IsEmpty());
-  EXPECT_THAT(Why(2), HasSubstr("jobs of ours have failed"));
+  EXPECT_THAT(Why(2), HasSubstr("1 job of ours has failed"));
   ASSERT_EQ(manager->clients().Cancel({"ours", {}}, now)->kept, 1);
   EXPECT_THAT(Why(2), ::testing::Not(HasSubstr("of ours")));
   EXPECT_EQ(Poll(3, 8).size(), 1u);
@@ -287,7 +287,7 @@ TEST_F(PolicyTest, AJobThatFailuresOfItsHomeHoldStartsForAnotherSweepThatWantsIt
   EXPECT_EQ(Get(2).home_sweep, "theirs");
   EXPECT_THAT(Why(2), Not(HasSubstr("of ours")));
   EXPECT_EQ(Get(3).home_sweep, "ours");
-  EXPECT_THAT(Why(3), HasSubstr("jobs of ours have failed"));
+  EXPECT_THAT(Why(3), HasSubstr("1 job of ours has failed"));
   EXPECT_EQ(Poll(2, 8).size(), 2u) << "jobs 2 and 4";
   EXPECT_EQ(State(2), JobState::kLeased);
   EXPECT_EQ(State(3), JobState::kQueued);
