@@ -48,7 +48,8 @@ TEST(GgufModel, AgreesWithTransformers) {
 TEST(GgufModel, ReadsTextsWithItsOwnTokenizer) {
   const GgufFile file(Golden() / "tiny.gguf");
   const auto tokenizer = GgufTokenizer(file.content(), "tiny");
-  for (const auto& text : Expected()["texts"]) {
+  const nlohmann::json expected = Expected();
+  for (const auto& text : expected["texts"]) {
     std::vector<int32_t> ids;
     tokenizer->Encode(text["text"].get<std::string>(), &ids);
     EXPECT_EQ(nlohmann::json(ids), text["ids"]) << text["text"];
