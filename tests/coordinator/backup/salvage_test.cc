@@ -111,6 +111,23 @@ class SalvageTest : public ::testing::Test {
     DamageFrame(folder_ / "dead/sink.db-wal", kept + 1);
   }
 
+  // The same with both checkpoints before the damage, and of them 10 is gone. `known_folder`: as the database knows
+  // theirs; 0: it knows none.
+  void LeaveOneOfTwoCheckpoints(int64_t known_folder = 0) {
+    Open("live").reset();
+    const auto store = Open("live");
+    Must(store->Write([=](store::Transaction& rows) { return rows.PutMark(store::kFolderIdMark, known_folder); }));
+    AddJob(*store, 1);
+    AddCheckpoint(*store, 10);
+    AddCheckpoint(*store, 20);
+    const size_t kept = FramesIn(folder_ / "live/sink.db-wal");
+    for (const int n : {2, 3, 4}) AddJob(*store, n);
+    Kill();
+    DamageFrame(folder_ / "dead/sink.db-wal", kept + 1);
+    fs::copy((folder_ / "live") + "/checkpoints", (folder_ / "dead") + "/checkpoints", fs::copy_options::recursive);
+    fs::remove_all(CheckpointOf("dead", 10));
+  }
+
   // `dead` as a salvage leaves it that was stopped when its note was written and `moves` of its four renames were made.
   void StopSalvage(const std::string& name, int moves) {
     if (!fs::exists(folder_ / "whole")) {
@@ -271,19 +288,7 @@ TEST_F(SalvageTest, CheckpointsWhoseFilesAreGoneAreNamedNoMoreAndTheirJobsAreCou
 }
 
 TEST_F(SalvageTest, AJobThatHasAnotherCheckpointLeftDoesNotBeginAnew) {
-  Open("live").reset();
-  {
-    const auto store = Open("live");
-    AddJob(*store, 1);
-    AddCheckpoint(*store, 10);
-    AddCheckpoint(*store, 20);
-    const size_t kept = FramesIn(folder_ / "live/sink.db-wal");
-    for (const int n : {2, 3, 4}) AddJob(*store, n);
-    Kill();
-    DamageFrame(folder_ / "dead/sink.db-wal", kept + 1);
-  }
-  fs::copy((folder_ / "live") + "/checkpoints", (folder_ / "dead") + "/checkpoints", fs::copy_options::recursive);
-  fs::remove_all(CheckpointOf("dead", 10));
+  LeaveOneOfTwoCheckpoints();
   const auto salvaged = Salvage(folder_ / "dead", kSalvagedAt);
   ASSERT_TRUE(salvaged.ok()) << salvaged.status();
   EXPECT_EQ(salvaged->forgotten, 1);
@@ -305,20 +310,7 @@ TEST_F(SalvageTest, WhereNoCheckpointIsThereTheirDiskMayBeAwayAndAllStayNamed) {
 
 // As where one came into the folder while its disk was not mounted.
 TEST_F(SalvageTest, WhereTheFolderIsNotTheOneThatTheDatabaseKnowsNoCheckpointIsForgottenThatItLacks) {
-  Open("live").reset();
-  {
-    const auto store = Open("live");
-    Must(store->Write([](store::Transaction& rows) { return rows.PutMark(store::kFolderIdMark, 77); }));
-    AddJob(*store, 1);
-    AddCheckpoint(*store, 10);
-    AddCheckpoint(*store, 20);
-    const size_t kept = FramesIn(folder_ / "live/sink.db-wal");
-    for (const int n : {2, 3, 4}) AddJob(*store, n);
-    Kill();
-    DamageFrame(folder_ / "dead/sink.db-wal", kept + 1);
-  }
-  fs::copy((folder_ / "live") + "/checkpoints", (folder_ / "dead") + "/checkpoints", fs::copy_options::recursive);
-  fs::remove_all(CheckpointOf("dead", 10));
+  LeaveOneOfTwoCheckpoints(/*known_folder=*/77);
   const auto salvaged = Salvage(folder_ / "dead", kSalvagedAt);
   ASSERT_TRUE(salvaged.ok()) << salvaged.status();
   EXPECT_EQ(salvaged->forgotten, 0);
