@@ -20,6 +20,7 @@
 #include "coordinator/core/event_effects.h"
 #include "coordinator/core/job_names.h"
 #include "coordinator/core/repeated.h"
+#include "coordinator/job/left_to_others.h"
 #include "coordinator/job/status_macros.h"
 #include "proto/base/counted.h"
 
@@ -81,12 +82,6 @@ Job NewJob(const SubmitRequest& request, const SubmitJob& submitted, Now now) {
   job.data_set = submitted.data_set;
   job.created_ms = job.queued_ms = now.unix_ms;
   return job;
-}
-
-// Whether a sweep other than `sweep` wants the job.
-bool IsWantedBeside(const std::string& sweep, const Job& job) {
-  return std::any_of(job.sweeps.begin(), job.sweeps.end(),
-                     [&](const Membership& place) { return place.sweep != sweep && !place.withdrawn; });
 }
 
 // Of two times after which something ends, where 0 is never, the longer one.

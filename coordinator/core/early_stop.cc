@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "coordinator/job/left_to_others.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
@@ -53,10 +54,7 @@ absl::StatusOr<bool> JudgeRungs(store::Transaction& rows, const std::vector<Metr
   SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(job->home_sweep));
   const SweepPolicy& policy = sweep.policy;
   if (policy.stop_metric.empty()) return false;
-  const bool shared = std::any_of(job->sweeps.begin(), job->sweeps.end(), [&](const Membership& place) {
-    return place.sweep != sweep.name && !place.withdrawn;
-  });
-  if (shared) return false;
+  if (IsWantedBeside(sweep.name, *job)) return false;
   SINK_ASSIGN_OR_RETURN(const std::vector<RungResult> before, rows.ListRungsOf(job->id));
   int64_t next = policy.stop_first_rung;
   for (const RungResult& result : before) {

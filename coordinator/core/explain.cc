@@ -9,6 +9,7 @@
 #include "coordinator/core/job_queries.h"
 #include "coordinator/core/schedule.h"
 #include "coordinator/core/undelivered.h"
+#include "coordinator/job/left_to_others.h"
 #include "coordinator/job/status_macros.h"
 #include "proto/base/counted.h"
 
@@ -349,9 +350,7 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
         reasons.push_back(absl::StrCat("it had been tried again ", Counted(failures, "time")));
       reasons.push_back("sinkctl retry starts it again, from its newest checkpoint where it has one");
     }
-    const bool wanted =
-        std::any_of(job.sweeps.begin(), job.sweeps.end(), [](const Membership& place) { return !place.withdrawn; });
-    if (!IsFinal(job.state) && !wanted && !job.cancel_requested)
+    if (!IsFinal(job.state) && !IsWantedBeside("", job) && !job.cancel_requested)
       reasons.push_back(absl::StrCat("no sweep wants it any more: ", job.home_sweep, " was submitted without it and ",
                                      "left it to run; sinkctl cancel ", job.home_sweep, " ends it"));
     return absl::OkStatus();
