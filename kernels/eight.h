@@ -16,21 +16,19 @@ constexpr int64_t kEight = 8, kFour = 4;
 using Eight [[gnu::vector_size(32), gnu::aligned(4), gnu::may_alias]] = float;
 using EightInts [[gnu::vector_size(32), gnu::aligned(4), gnu::may_alias]] = int32_t;
 using Four [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
-using FourInts [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = int32_t;
 
 SINK_INLINE Four& FourAt(float* x) { return *reinterpret_cast<Four*>(x); }
 SINK_INLINE const Four& FourAt(const float* x) { return *reinterpret_cast<const Four*>(x); }
 
 // Four rows of four numbers, `row` from one to the next, become four columns.
 SINK_INLINE void TurnFour(const float* x, int64_t row, float* out, int64_t out_row) {
-  constexpr FourInts kFirst = {0, 4, 1, 5}, kLast = {2, 6, 3, 7}, kLow = {0, 1, 4, 5}, kHigh = {2, 3, 6, 7};
   const Four a = FourAt(x), b = FourAt(x + row), c = FourAt(x + 2 * row), d = FourAt(x + 3 * row);
-  const Four first_ab = __builtin_shuffle(a, b, kFirst), first_cd = __builtin_shuffle(c, d, kFirst);
-  const Four last_ab = __builtin_shuffle(a, b, kLast), last_cd = __builtin_shuffle(c, d, kLast);
-  FourAt(out) = __builtin_shuffle(first_ab, first_cd, kLow);
-  FourAt(out + out_row) = __builtin_shuffle(first_ab, first_cd, kHigh);
-  FourAt(out + 2 * out_row) = __builtin_shuffle(last_ab, last_cd, kLow);
-  FourAt(out + 3 * out_row) = __builtin_shuffle(last_ab, last_cd, kHigh);
+  const Four first_ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), first_cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const Four last_ab = __builtin_shufflevector(a, b, 2, 6, 3, 7), last_cd = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  FourAt(out) = __builtin_shufflevector(first_ab, first_cd, 0, 1, 4, 5);
+  FourAt(out + out_row) = __builtin_shufflevector(first_ab, first_cd, 2, 3, 6, 7);
+  FourAt(out + 2 * out_row) = __builtin_shufflevector(last_ab, last_cd, 0, 1, 4, 5);
+  FourAt(out + 3 * out_row) = __builtin_shufflevector(last_ab, last_cd, 2, 3, 6, 7);
 }
 
 }  // namespace sink::kernels

@@ -84,9 +84,14 @@ void Uploader::TakeUpLeftover() {
   std::error_code error;
   for (fs::directory_iterator it(folder_, error), end; !error && it != end; it.increment(error)) {
     const std::string path = it->path().string();
-    const std::optional<uint64_t> seq = ReadSeq(path);
+    std::optional<uint64_t> seq = ReadSeq(path);
     auto manifest = run::ReadManifest(path);
-    if (!seq || !manifest.ok()) continue;
+    if (!manifest.ok()) continue;
+    if (std::error_code unknown; !seq && fs::exists(SeqPath(path), unknown)) {
+      seq = spool_->last_seq();  // late enough, whatever the number was
+      spdlog::warn("{} is damaged: the checkpoint beside it waits for all events that are here", SeqPath(path));
+    }
+    if (!seq) continue;  // not announced whole: that comes again
     absl::MutexLock lock(&mutex_);
     waiting_.push_back(Item{path, *std::move(manifest), *seq, /*events_lost=*/*seq > spool_->last_seq()});
   }

@@ -53,6 +53,17 @@ class Hesitant : public FakeCoordinator {
   absl::Notification begun, fail;
 };
 
+// A leased job, of which nothing has come yet, and what its worker has for it.
+template <typename Coordinator>
+struct OneJob {
+  testing::TempDir dir;
+  Coordinator coordinator;
+  const std::string lease = coordinator.AddJob("job1", "{}");
+  StopControl control;
+  LeasedCalls calls{&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &control, [] {}};
+  const std::unique_ptr<Spool> spool = Spool::Open(dir / "spool", Spool::Options()).value();
+};
+
 // A checkpoint as a trainer leaves it; returns its folder.
 std::string SaveCheckpoint(const testing::TempDir& dir, int64_t step) {
   const std::string folder = dir / run::CheckpointFolderName(step);
@@ -75,42 +86,30 @@ std::vector<pipe::Log> Told(Spool& spool) {
 }
 
 TEST(Uploader, ACheckpointThatIsAnnouncedAgainWhileItIsUploadedArrives) {
-  testing::TempDir dir;
-  Hesitant coordinator;
-  const std::string lease = coordinator.AddJob("job1", "{}");
-  StopControl control;
-  LeasedCalls calls(&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &control, [] {});
-  auto spool = Spool::Open(dir / "spool", Spool::Options());
-  ASSERT_TRUE(spool.ok()) << spool.status();
-  const std::string folder = SaveCheckpoint(dir, 7);
+  OneJob<Hesitant> job;
+  const std::string folder = SaveCheckpoint(job.dir, 7);
   const auto manifest = run::ReadManifest(folder);
   ASSERT_TRUE(manifest.ok());
 
-  Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace);
+  Uploader uploader(&job.calls, job.spool.get(), job.dir / "upload", /*keep_period=*/0, kGrace);
   ASSERT_TRUE(uploader.Offer(folder, 7, manifest->hash, 0).ok());
-  coordinator.begun.WaitForNotification();
+  job.coordinator.begun.WaitForNotification();
   EXPECT_TRUE(uploader.Offer(folder, 7, manifest->hash, 0).ok());
-  coordinator.fail.Notify();
+  job.coordinator.fail.Notify();
   const absl::Status committed = uploader.WaitUntilCommitted();
   EXPECT_TRUE(committed.ok()) << committed;
-  EXPECT_EQ(coordinator.attempt(lease).committed.count(7), 1u);
+  EXPECT_EQ(job.coordinator.attempt(job.lease).committed.count(7), 1u);
 }
 
 TEST(Uploader, WaitsForRoomUntilTheJobIsCancelledAndThenForItsGrace) {
-  testing::TempDir dir;
-  Full coordinator;
-  const std::string lease = coordinator.AddJob("job1", "{}");
-  StopControl control;
-  LeasedCalls calls(&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &control, [] {});
-  auto spool = Spool::Open(dir / "spool", Spool::Options());
-  ASSERT_TRUE(spool.ok()) << spool.status();
-  const std::string folder = SaveCheckpoint(dir, 7);
-  const std::string waiting = dir / ("upload/" + run::CheckpointFolderName(7));
-  Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace);
+  OneJob<Full> job;
+  const std::string folder = SaveCheckpoint(job.dir, 7);
+  const std::string waiting = job.dir / ("upload/" + run::CheckpointFolderName(7));
+  Uploader uploader(&job.calls, job.spool.get(), job.dir / "upload", /*keep_period=*/0, kGrace);
   ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 0).ok());
-  coordinator.WaitUntilRefused(3);  // for more than the grace
+  job.coordinator.WaitUntilRefused(3);  // for more than the grace
   EXPECT_TRUE(std::filesystem::exists(waiting)) << "it waits as long as nobody has cancelled the job";
-  control.Request(StopReason::kCancel);
+  job.control.Request(StopReason::kCancel);
   const absl::Status given_up = uploader.WaitUntilCommitted();
   EXPECT_TRUE(absl::IsInvalidArgument(given_up)) << given_up;
   EXPECT_EQ(given_up.message(),
@@ -120,19 +119,13 @@ TEST(Uploader, WaitsForRoomUntilTheJobIsCancelledAndThenForItsGrace) {
 }
 
 TEST(Uploader, TellsTheJobsLogOfACheckpointThatIsLostAndOfTheOneThatStays) {
-  testing::TempDir dir;
-  Full coordinator;
-  const std::string lease = coordinator.AddJob("job1", "{}");
-  StopControl control;
-  LeasedCalls calls(&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &control, [] {});
-  auto spool = Spool::Open(dir / "spool", Spool::Options());
-  ASSERT_TRUE(spool.ok()) << spool.status();
-  const std::string folder = SaveCheckpoint(dir, 7);
-  control.Request(StopReason::kCancel);
-  Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace, /*stored_step=*/5);
+  OneJob<Full> job;
+  const std::string folder = SaveCheckpoint(job.dir, 7);
+  job.control.Request(StopReason::kCancel);
+  Uploader uploader(&job.calls, job.spool.get(), job.dir / "upload", /*keep_period=*/0, kGrace, /*stored_step=*/5);
   ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 0).ok());
   const absl::Status given_up = uploader.WaitUntilCommitted();
-  const std::vector<pipe::Log> told = Told(**spool);
+  const std::vector<pipe::Log> told = Told(*job.spool);
   ASSERT_EQ(told.size(), 2u) << "that it waits, and that it is lost";
   EXPECT_EQ(told[1].level, "error");
   EXPECT_EQ(told[1].message, given_up.message());
@@ -141,49 +134,37 @@ TEST(Uploader, TellsTheJobsLogOfACheckpointThatIsLostAndOfTheOneThatStays) {
 }
 
 TEST(Uploader, TellsTheJobsLogOnceThatACheckpointWaitsAndAgainWhenOneHasBeenStoredSince) {
-  testing::TempDir dir;
-  Full coordinator;
-  const std::string lease = coordinator.AddJob("job1", "{}");
-  StopControl control;
-  LeasedCalls calls(&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &control, [] {});
-  auto spool = Spool::Open(dir / "spool", Spool::Options());
-  ASSERT_TRUE(spool.ok()) << spool.status();
-  Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace);
+  OneJob<Full> job;
+  Uploader uploader(&job.calls, job.spool.get(), job.dir / "upload", /*keep_period=*/0, kGrace);
   for (const int64_t step : {7, 8}) {
-    coordinator.full = true;
-    const std::string folder = SaveCheckpoint(dir, step);
-    const int before = coordinator.refused;
+    job.coordinator.full = true;
+    const std::string folder = SaveCheckpoint(job.dir, step);
+    const int before = job.coordinator.refused;
     ASSERT_TRUE(uploader.Offer(folder, step, run::ReadManifest(folder)->hash, 0).ok());
-    coordinator.WaitUntilRefused(before + 2);
-    coordinator.full = false;
+    job.coordinator.WaitUntilRefused(before + 2);
+    job.coordinator.full = false;
     const absl::Status stored = uploader.WaitUntilCommitted();
     EXPECT_TRUE(stored.ok()) << stored;
   }
-  const std::vector<pipe::Log> told = Told(**spool);
+  const std::vector<pipe::Log> told = Told(*job.spool);
   ASSERT_EQ(told.size(), 2u);
   for (const size_t i : {0u, 1u}) {
     EXPECT_EQ(told[i].level, "warning");
     EXPECT_EQ(told[i].message,
               "the checkpoint of step " + std::to_string(7 + i) +
                   " waits, as the coordinator cannot store it now: disk full; what helps: sinkctl why " +
-                  calls.lease().job_id());
+                  job.calls.lease().job_id());
   }
 }
 
 TEST(Uploader, ACancelledJobsGraceEndsWithinTheUploadersPause) {
-  testing::TempDir dir;
-  Full coordinator;
-  const std::string lease = coordinator.AddJob("job1", "{}");
-  StopControl control;
-  LeasedCalls calls(&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &control, [] {});
-  auto spool = Spool::Open(dir / "spool", Spool::Options());
-  ASSERT_TRUE(spool.ok()) << spool.status();
-  const std::string folder = SaveCheckpoint(dir, 7);
-  Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace);
+  OneJob<Full> job;
+  const std::string folder = SaveCheckpoint(job.dir, 7);
+  Uploader uploader(&job.calls, job.spool.get(), job.dir / "upload", /*keep_period=*/0, kGrace);
   ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 0).ok());
-  coordinator.WaitUntilRefused(4);  // the next pause is one of 1.3 s or more
+  job.coordinator.WaitUntilRefused(4);  // the next pause is one of 1.3 s or more
   const absl::Time cancelled = absl::Now();
-  control.Request(StopReason::kCancel);
+  job.control.Request(StopReason::kCancel);
   EXPECT_FALSE(uploader.WaitUntilCommitted().ok());
   const absl::Duration waited = absl::Now() - cancelled;
   EXPECT_GE(waited, kGrace);
@@ -224,6 +205,27 @@ TEST(Uploader, DiscardsWhatAFormerDaemonLeftWhereItsEventsAreLost) {
   ASSERT_EQ(told.size(), 1u);
   EXPECT_THAT(told[0].line, ::testing::HasSubstr("the checkpoint of step 7 is lost"));
   EXPECT_EQ(coordinator.attempt(lease).committed.count(7), 0u);
+}
+
+TEST(Uploader, TakesUpACheckpointWhoseNumberIsDamagedAfterAllEventsThatTheSpoolHas) {
+  OneJob<FakeCoordinator> job;
+  const std::string upload = job.dir / "upload", folder = SaveCheckpoint(job.dir, 7);
+  ASSERT_EQ(job.spool->Append("the event before it", 1), 1u);
+  {
+    StopControl former;
+    LeasedCalls calls(&job.coordinator, "worker", job.calls.lease(), &former, [] {});
+    Uploader uploader(&calls, job.spool.get(), upload, /*keep_period=*/0, kGrace);
+    ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 1).ok());
+    former.AbandonDelivery();
+  }
+  std::ofstream(upload + "/" + run::CheckpointFolderName(7) + ".seq") << "\1\2";
+
+  EventSender sender(&job.calls, job.spool.get());
+  Uploader uploader(&job.calls, job.spool.get(), upload, /*keep_period=*/0, kGrace);
+  const absl::Status committed = uploader.WaitUntilCommitted();
+  EXPECT_TRUE(committed.ok()) << committed;
+  EXPECT_EQ(job.coordinator.attempt(job.lease).committed.count(7), 1u);
+  EXPECT_TRUE(sender.WaitUntilDurable(1));
 }
 
 TEST(Uploader, GivesUpWhereTheCoordinatorLacksEventsThatTheSpoolHasForgotten) {
