@@ -14,7 +14,7 @@
 namespace sink {
 
 struct Quota {
-  int64_t waiting_jobs = 100'000;  // that have not ended, in all sweeps of one user
+  int64_t waiting_jobs = 100'000;  // that have not ended, in all sweeps of one user; in each that has it, a job counts
   int sweeps = 1'000;              // in which some have not
 };
 

@@ -33,7 +33,10 @@ absl::StatusOr<std::string> ReadGuarded(const std::string& path, mode_t forbidde
   SINK_ASSIGN_OR_RETURN(const files::Fd fd, ToStatusOr(files::Open(path, O_RDONLY | O_NONBLOCK)));
   struct stat info {};
   if (fstat(fd.get(), &info) != 0) return SystemStatus(errno, "look at", path);
-  if (!S_ISREG(info.st_mode)) return absl::FailedPreconditionError(absl::StrCat(path, " is not a file"));
+  if (!S_ISREG(info.st_mode)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is no file that can be read; move it away and bring the file back, or join again"));
+  }
   if (geteuid() != 0 && info.st_uid != geteuid() && info.st_uid != 0) {
     return absl::FailedPreconditionError(absl::StrCat(path, " belongs to another user, who can change it"));
   }

@@ -175,8 +175,11 @@ Outcome Watch(Session& session, const std::string& sweep, WatchedSweep* watched,
   });
   if (outcome.code != kOk) return outcome;
   if (const int failed = Total(watched->status(), session.world().now_ms()).failed; failed > 0) {
+    JobsOfOthers kept;
+    AddJobsOfOthers(watched->status(), &kept);
+    const std::string others = kept.jobs.empty() ? "" : " (" + GoesOnText(kept) + ")";
     return {kFailedWork, std::to_string(failed) + " of " + std::to_string(watched->status().jobs_size()) +
-                             " jobs did not succeed; see `sinkctl status " + sweep +
+                             " jobs did not succeed" + others + "; see `sinkctl status " + sweep +
                              "`, `sinkctl logs ID`, then `sinkctl retry " + sweep + "`"};
   }
   return {};

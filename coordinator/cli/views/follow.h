@@ -1,7 +1,6 @@
 // Watches a sweep until every job is final, or the sweep is cancelled and what has not ended goes on for others:
 // redrawn in place on a terminal, a line for each change elsewhere, a JSON document for each update with --json. Used
-// by submit
-// --follow, status --watch and wait, on the main thread.
+// by submit --follow, status --watch and wait, on the main thread.
 #pragma once
 
 #include <map>

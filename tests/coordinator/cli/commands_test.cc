@@ -310,7 +310,7 @@ TEST_F(CliTest, CancellingASweepKeepsWhatAnotherWants) {
   const Result waited = Sinkctl({"wait", "ours"});
   EXPECT_EQ(waited.code, kFailedWork) << "as for any cancelled sweep";
   EXPECT_THAT(waited.out, HasSubstr("1 job goes on: sweep theirs wants it"));
-  EXPECT_THAT(waited.err, HasSubstr("2 of 2 jobs did not succeed"));
+  EXPECT_THAT(waited.err, HasSubstr("2 of 2 jobs did not succeed (1 job goes on: sweep theirs wants it); see"));
   const Result watched = Sinkctl({"status", "ours", "--watch"});
   EXPECT_EQ(watched.code, kFailedWork);
   EXPECT_THAT(watched.out, HasSubstr("2/2 jobs done"));
