@@ -132,11 +132,14 @@ void ReapStrays() {
   }
 }
 
-pid_t ForkTrainer() {
-  // Under the lock, so that a child that dies at once is never taken for a stray. The child does not touch the lock.
-  absl::MutexLock lock(&trainers_mutex);
+pid_t ForkTrainer() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  // Under the lock, so that a child that dies at once is never taken for a stray. The child does not touch it, not even
+  // to give it back: that may wait for a lock inside absl, which a thread had that the child is without.
+  trainers_mutex.Lock();
   const pid_t pid = fork();
+  if (pid == 0) return 0;
   if (pid > 0) Trainers().insert(pid);
+  trainers_mutex.Unlock();
   return pid;
 }
 

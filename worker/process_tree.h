@@ -28,7 +28,7 @@ void BecomeSubreaper();
 // Reaps dead children of this process, except trainers (TrainerProcess and ReapTrainer do). One system call where there
 // are none.
 void ReapStrays();
-// fork() whose child ReapStrays leaves alone until it is forgotten.
+// fork() whose child ReapStrays leaves alone until it is forgotten. The child may call nothing of this file's.
 pid_t ForkTrainer();
 void ForgetTrainer(pid_t trainer);
 // Reaps and forgets a child of ForkTrainer that has ended; false while it has not. Never waits.

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,8 @@ constexpr int kExecErrorFd = 5;
 constexpr int kFirstClosedFd = 6;
 // Parent-side numbers start above all of these, so that dup2 in the child never overwrites one it still needs.
 constexpr int kFirstParentFd = 16;
+
+constexpr int kMostMsToStart = 60'000;
 
 constexpr char kOomScoreAdjustment[] = "500";
 
@@ -199,8 +202,12 @@ absl::StatusOr<std::unique_ptr<TrainerProcess>> TrainerProcess::Start(const Trai
   std::unique_ptr<TrainerProcess> process(new TrainerProcess);
   process->pid_ = pid;
 
-  // The error pipe closes without a byte when exec succeeds.
+  // The error pipe closes without a byte when exec succeeds. A program on a file server that is away is given up.
   error->write.Close();
+  pollfd begun = {error->read.get(), POLLIN, 0};
+  int ready;
+  while ((ready = poll(&begun, 1, kMostMsToStart)) < 0 && errno == EINTR) continue;
+  if (ready == 0) return SystemStatus(ETIMEDOUT, "start", command.program);
   int exec_error = 0;
   ssize_t n;
   while ((n = read(error->read.get(), &exec_error, sizeof exec_error)) < 0 && errno == EINTR) continue;

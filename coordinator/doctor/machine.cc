@@ -1,6 +1,7 @@
 #include "coordinator/doctor/machine.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -129,7 +130,8 @@ class MachineDoctor {
 int RunVersion(const fs::path& program) {
   const pid_t child = fork();
   if (child == 0) {
-    if (freopen("/dev/null", "w", stdout) == nullptr || freopen("/dev/null", "w", stderr) == nullptr) _exit(126);
+    const int null = open("/dev/null", O_WRONLY);
+    if (null < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0) _exit(126);
     execl(program.c_str(), program.c_str(), "--version", static_cast<char*>(nullptr));
     _exit(127);
   }

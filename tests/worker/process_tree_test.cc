@@ -8,6 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include "absl/time/clock.h"
 
 namespace sink::worker {
@@ -45,6 +49,36 @@ TEST(ReapStrays, ReapsAStrayAndLeavesATrainer) {
   EXPECT_EQ(errno, ECHILD);
   EXPECT_EQ(waitpid(trainer, nullptr, 0), trainer);
   ForgetTrainer(trainer);
+}
+
+// Whether the child ends by itself within some seconds.
+bool Ends(pid_t child) {
+  for (int i = 0; i < 500; ++i) {
+    if (ReapTrainer(child)) return true;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  kill(child, SIGKILL);
+  while (!ReapTrainer(child)) absl::SleepFor(absl::Milliseconds(10));
+  return false;
+}
+
+TEST(ForkTrainer, TheChildWaitsForNoLockThatAnotherThreadHad) {
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&stop] {
+      while (!stop) ForgetTrainer(-1);
+    });
+  }
+  int stuck = 0;
+  for (int i = 0; i < 300 && stuck == 0; ++i) {
+    const pid_t child = ForkTrainer();
+    if (child == 0) _exit(0);
+    stuck += !Ends(child);
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(stuck, 0);
 }
 
 TEST(ReapTrainer, WaitsForNobody) {
