@@ -74,7 +74,7 @@ JobRunner::JobRunner(const RunnerContext* context, v1::Grant grant, std::unique_
     : context_(context),
       grant_(std::move(grant)),
       leftover_(false),
-      folder_(context->data, grant_.lease()),
+      folder_(RunFolder::ForNew(context->data, grant_.lease())),
       claim_(std::move(claim)),
       calls_(context->link, context->worker_id, grant_.lease(), &control_, context->on_unregistered),
       saved_step_(grant_.resume_from().step()) {}

@@ -87,7 +87,19 @@ int64_t BytesIn(const fs::path& folder) {
 }  // namespace
 
 RunFolder::RunFolder(const std::string& data, const v1::LeaseRef& lease)
-    : path_(absl::StrCat(data, "/jobs/", lease.job_id(), "/", lease.attempt(), "-", lease.fence())), marker_(path_) {}
+    : path_(absl::StrCat(data, "/jobs/", lease.job_id(), "/", lease.attempt(), "-", lease.fence())) {
+  std::error_code ignored;
+  if (const std::string own = absl::StrCat(path_, "-", lease.lease_id()); fs::exists(own, ignored)) path_ = own;
+  marker_ = path_;
+}
+
+RunFolder RunFolder::ForNew(const std::string& data, const v1::LeaseRef& lease) {
+  RunFolder folder(data, lease);
+  std::error_code ignored;
+  if (fs::exists(folder.path_, ignored)) folder.path_ = absl::StrCat(folder.path_, "-", lease.lease_id());
+  folder.marker_ = folder.path_;
+  return folder;
+}
 
 RunFolder RunFolder::OfRank(int rank) const {
   const std::string below = absl::StrCat("/rank-", rank);

@@ -1,4 +1,5 @@
-// The folder of one attempt, DATA/jobs/<job>/<attempt>-<fence>/:
+// The folder of one attempt, DATA/jobs/<job>/<attempt>-<fence>/, with the lease's id behind it where another lies
+// there:
 //   lease.json     while the coordinator has not been told the end (fsynced: a restarted daemon goes on from it)
 //   outcome.json   how the attempt ended, once that is known
 //   job.json       what the trainer reads;  checkpoints/ what it writes
@@ -24,6 +25,9 @@ class RunFolder {
  public:
   // The folder of this lease under `data`; nothing is created.
   RunFolder(const std::string& data, const v1::LeaseRef& lease);
+  // The same for an attempt that begins: one that nothing has. A job, an attempt and a fence come again with another
+  // coordinator, or with one that began anew, and what lies there then is no checkpoint of this attempt's.
+  static RunFolder ForNew(const std::string& data, const v1::LeaseRef& lease);
 
   const std::string& path() const { return path_; }
   std::string spool() const { return path_ + "/spool"; }

@@ -99,6 +99,26 @@ TEST(RunFolder, OpenLeasesAreFoundUntilTheyAreClosed) {
   EXPECT_EQ(leases[0].SerializeAsString(), Lease("a", 2).SerializeAsString());
 }
 
+TEST(RunFolder, AnAttemptThatBeginsSharesNoFolderWithAnEarlierOneOfTheSameNumbers) {
+  testing::TempDir dir;
+  const std::string data = dir.path().string();
+  const v1::LeaseRef former = Lease("a", 1);
+  v1::LeaseRef lease = former;  // of a coordinator that began anew
+  lease.set_lease_id("another");
+  ASSERT_TRUE(RunFolder::ForNew(data, former).Create(former).ok());
+  const RunFolder folder = RunFolder::ForNew(data, lease);
+  EXPECT_NE(folder.path(), RunFolder(data, former).path());
+  EXPECT_NE(folder.marker(), RunFolder(data, former).marker());
+  EXPECT_FALSE(fs::exists(folder.checkpoints()));
+  ASSERT_TRUE(folder.Create(lease).ok());
+  EXPECT_EQ(RunFolder(data, lease).path(), folder.path()) << "where a restarted daemon finds it";
+  EXPECT_EQ(FindOpenLeases(data).size(), 2u);
+  ASSERT_TRUE(RunFolder(data, former).Close().ok());
+  const auto leases = FindOpenLeases(data);
+  ASSERT_EQ(leases.size(), 1u);
+  EXPECT_EQ(leases[0].lease_id(), "another");
+}
+
 TEST(RunFolder, OutcomeSurvives) {
   testing::TempDir dir;
   const RunFolder folder(dir.path().string(), Lease("a", 1));
