@@ -357,7 +357,7 @@ void Daemon::OnHeartbeat(const v1::HeartbeatRequest& request, const v1::Heartbea
     if (JobRunner* runner = find(lease)) runner->RequestStop(StopReason::kCancel);
   }
   for (const v1::LeaseRef& lease : response.hand_back()) {
-    if (JobRunner* runner = find(lease)) runner->RequestStop(StopReason::kDrain);
+    if (JobRunner* runner = find(lease)) runner->RequestStop(StopReason::kHandBack);
   }
 }
 

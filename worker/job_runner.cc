@@ -335,7 +335,8 @@ uint64_t JobRunner::Append(std::string_view line) {
 }
 
 void JobRunner::TellKilled(const Rank& rank, const TrainerReport& trainer) {
-  const bool had_whole_grace = trainer.reason == StopReason::kCancel || trainer.reason == StopReason::kDrain;
+  const bool had_whole_grace = trainer.reason == StopReason::kCancel || trainer.reason == StopReason::kHandBack ||
+                               trainer.reason == StopReason::kDrain;
   if (!had_whole_grace || !trainer.killed_here || trainer.exit.signal != SIGKILL) return;
   const std::string lost =
       saved_step_ > 0 ? absl::StrCat("what it trained after its last checkpoint (step ", saved_step_, ") is lost")

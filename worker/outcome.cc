@@ -17,6 +17,12 @@ namespace {
 // Every rank was stopped for it, and it says more than what any of them says of itself.
 bool IsOfWholeAttempt(StopReason reason) { return reason > StopReason::kRankLost; }
 
+// The attempt ends for what is no fault of the job's, nor of this machine's.
+bool GivesBack(StopReason reason) {
+  return reason == StopReason::kLeaseLost || reason == StopReason::kHandBack || reason == StopReason::kDrain ||
+         reason == StopReason::kKill;
+}
+
 constexpr size_t kMaxMessageBytes = 120 << 10;
 
 v1::FailureClass OnTheWire(pipe::FailureClass failure_class) {
@@ -87,8 +93,7 @@ Outcome JudgeEnd(const TrainerReport& report) {
 enum class Cause { kOwn, kPerhapsAnother, kAnother, kStopped };
 
 Cause CauseOf(const TrainerReport& report) {
-  const bool given_back = report.reason == StopReason::kDrain || report.reason == StopReason::kKill;
-  const bool other_class = !given_back && JudgeTrainer(report).failure_class != v1::INFRA;
+  const bool other_class = !GivesBack(report.reason) && JudgeTrainer(report).failure_class != v1::INFRA;
   if (report.noticed != StopReason::kNone || other_class) return Cause::kOwn;
   const bool asked = report.reason != StopReason::kNone;
   if (report.killed_here || (asked && report.exit.signal == SIGTERM)) return Cause::kStopped;
@@ -119,11 +124,14 @@ Outcome JudgeStop(StopReason reason, absl::Duration limit) {
   switch (reason) {
     case StopReason::kCancel:
       return {v1::CANCELLED, v1::FAILURE_CLASS_NONE, "cancelled"};
+    // The job is given back.
+    case StopReason::kLeaseLost:  // had it been this worker alone, the lease would have expired at the coordinator
+      return {v1::CANCELLED, v1::FAILURE_CLASS_NONE, "no contact with the coordinator for the length of a lease"};
+    case StopReason::kHandBack:
+      return {v1::CANCELLED, v1::FAILURE_CLASS_NONE, "its worker was drained"};
     case StopReason::kDrain:
     case StopReason::kKill:
-      return {v1::CANCELLED, v1::FAILURE_CLASS_NONE, "worker stopped"};  // nobody asked for it: the job is given back
-    case StopReason::kLeaseLost:
-      return Failure(v1::INFRA, "no contact with the coordinator for the length of a lease");
+      return {v1::CANCELLED, v1::FAILURE_CLASS_NONE, "worker stopped"};
     case StopReason::kRefused:
       return Failure(v1::INFRA, "the trainer's events could not be delivered");
     case StopReason::kHang:

@@ -25,8 +25,8 @@ struct Outcome {
 Outcome Failure(v1::FailureClass failure_class, std::string message);
 
 // Of an attempt that was stopped before its trainer started. CANCELLED when a person asked for it, and when the daemon
-// is to end, which nobody asked of the job: the coordinator takes that for given back. `limit`: that a hang or a stall
-// has passed.
+// is to end or to give the job back or has not heard of the coordinator, which nobody asked of the job: the coordinator
+// takes that for given back. `limit`: that a hang or a stall has passed.
 Outcome JudgeStop(StopReason reason, absl::Duration limit = absl::ZeroDuration());
 
 // A finished training counts whatever was asked meanwhile; then the reason for which we stopped the trainer; then what

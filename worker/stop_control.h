@@ -18,6 +18,7 @@ enum class StopReason {
   kRankLost,    // another rank of the same job ended without success
   kLeaseLost,   // no contact with the coordinator for almost a lease
   kRefused,     // this attempt's events cannot be delivered: the coordinator refuses them, or the spool has lost some
+  kHandBack,    // the coordinator wants the job back: a person drains this worker
   kDrain,       // the daemon is to end
   kCancel,      // a person cancelled the job
   kKill,        // the daemon is to end now

@@ -63,7 +63,7 @@ Outcome Retry(Session& session, const RetryOptions& options) {
   page.blocks.push_back(
       TableBlock{"jobs", {JobIdColumn("id")}, "nothing to retry: no job has failed or was cancelled"});
   if (retried > 0)
-    page.blocks.push_back(TextBlock{{{Counted(retried, "job runs", "jobs run") + " again", Style::kBold}}});
+    page.blocks.push_back(TextBlock{{{Counted(retried, "job is", "jobs are") + " queued again", Style::kBold}}});
   session.printer().Print(page);
   return {};
 }

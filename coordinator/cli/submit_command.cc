@@ -125,8 +125,8 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, const v1::ListWorker
                              std::to_string(response.added()) + " new",
                          Style::kBold}}};
   if (response.removed() > 0) {
-    summary.pieces.push_back(
-        {"no longer named, and left to run: " + std::to_string(response.removed()) + " of an earlier version"});
+    summary.pieces.push_back({"no longer named: " + std::to_string(response.removed()) +
+                              " of an earlier version; what has not ended goes on"});
     if (!dry_run)
       summary.pieces.push_back(
           {"sinkctl cancel " + response.sweep() + " ends them, with the rest of the sweep", Style::kDim});

@@ -180,7 +180,7 @@ absl::Status Principals::MayChange(const Caller& caller, const std::string& swee
   if (caller.role == Role::kAdmin) return absl::OkStatus();
   const std::string owner = OwnerOf(sweep);
   if (owner == caller.name) return absl::OkStatus();
-  return absl::PermissionDeniedError(absl::StrCat("sweep ", sweep, " is ", owner.empty() ? "an admin's" : owner,
+  return absl::PermissionDeniedError(absl::StrCat("sweep ", sweep, " belongs to ", owner.empty() ? "an admin" : owner,
                                                   ", and only they or an admin may change it"));
 }
 

@@ -297,10 +297,16 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       outcome = AttemptOutcome::kSucceeded;
       EndJob(&job, JobState::kSucceeded, FailureClass::kNone, "", now);
     } else if (request.outcome == JobState::kCancelled && job.cancel_requested) {
-      ended = AttemptState::kCancelled;
-      outcome = AttemptOutcome::kCancelled;
       EndFailedAttempt(&job, FailureClass::kInfra, message, context_->options().retry, now);
       job.message += undelivered;
+      ended = AttemptState::kCancelled;
+      outcome = AttemptOutcome::kCancelled;
+      if (job.state == JobState::kFailed) {  // for max_time, which no worker knows
+        ended = AttemptState::kFailed;
+        failure_class = job.failure_class;
+        outcome = OutcomeOf(failure_class);
+        message = job.message;
+      }
     } else {
       failure_class = request.outcome == JobState::kCancelled || request.failure_class == FailureClass::kNone
                           ? FailureClass::kInfra

@@ -73,7 +73,8 @@ void ToProto(const Sweep& sweep, v1::Sweep* message) {
 void ToProto(const Attempt& attempt, v1::Attempt* message) {
   message->set_attempt(attempt.attempt);
   message->set_worker(attempt.worker);
-  message->set_state(std::string(NameOf(attempt.state)));
+  const bool returned = attempt.state == AttemptState::kCancelled && !IsFinal(attempt.job_state);
+  message->set_state(returned ? "returned" : std::string(NameOf(attempt.state)));
   message->set_failure_class(static_cast<v1::FailureClass>(attempt.failure_class));
   message->set_message(ValidUtf8(attempt.message));
   message->set_started_ms(attempt.started_ms);

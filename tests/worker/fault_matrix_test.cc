@@ -188,7 +188,6 @@ INSTANTIATE_TEST_SUITE_P(
               "--stall-timeout"),
         Limit("closes_its_pipe", &SupervisionLimits::closed_pipe, R"({"end": "close_pipe", "ignore_stop": 1})",
               "closed its event pipe"),
-        Stopped("lease_lost", StopReason::kLeaseLost, v1::FAILED, "no contact with the coordinator"),
         Stopped("events_undelivered", StopReason::kRefused, v1::FAILED, "events could not be delivered"),
         OfTheMachine("no_trainer", "the trainer did not start",
                      [](Scene& scene, DaemonOptions& options) { options.runner.trainer = scene.path("none"); }),
@@ -203,7 +202,10 @@ INSTANTIATE_TEST_SUITE_P(
                      [](Scene& scene, DaemonOptions&) { std::ofstream(scene.path("jobs")) << "a file in the way"; }),
         // Asked for.
         Stopped("cancelled", StopReason::kCancel, v1::CANCELLED, "cancelled"),
-        Stopped("drained", StopReason::kDrain, v1::CANCELLED, "worker stopped"),
+        // Nobody's fault: given back.
+        Stopped("lease_lost", StopReason::kLeaseLost, v1::CANCELLED, "no contact with the coordinator"),
+        Stopped("drained", StopReason::kHandBack, v1::CANCELLED, "its worker was drained"),
+        Stopped("daemon_ends", StopReason::kDrain, v1::CANCELLED, "worker stopped"),
         Stopped("daemon_killed", StopReason::kKill, v1::CANCELLED, "worker stopped")),
     [](const auto& param_info) { return std::string(param_info.param.name); });
 

@@ -247,7 +247,7 @@ TEST_F(CliTest, SubmitTwiceAddsNothing) {
   EXPECT_EQ(json["removed"], 1);
   EXPECT_EQ(json["jobs"][1]["added"], true);
   EXPECT_THAT(Sinkctl({"submit", WriteSweep("study", {"1e-3", "6e-4"})}).out,
-              AllOf(HasSubstr("left to run: 1 of an earlier version"),
+              AllOf(HasSubstr("no longer named: 1 of an earlier version; what has not ended goes on"),
                     HasSubstr("sinkctl cancel study ends them, with the rest of the sweep")));
   const Result twins = Sinkctl({"submit", WriteSweep("twins", {"7e-3", "7.0e-3"})});
   EXPECT_THAT(twins.out, HasSubstr("twins: 2 jobs, 1 new"));

@@ -300,6 +300,10 @@ TEST_F(LeaseTest, AJobThatRunsTooLongIsStoppedAndFails) {
   EXPECT_THAT(Heartbeat({lease})->cancel, ElementsAre(lease));
   EXPECT_EQ(*Finish(lease, JobState::kCancelled), JobState::kFailed);
   EXPECT_THAT(Get().message, HasSubstr("max_time"));
+  const Attempt attempt = manager->queries().GetJob(lease.job_id)->attempts.back();
+  EXPECT_EQ(attempt.state, AttemptState::kFailed) << "and is counted as such";
+  EXPECT_EQ(attempt.failure_class, FailureClass::kUser);
+  EXPECT_THAT(attempt.message, HasSubstr("max_time"));
 }
 
 TEST_F(LeaseTest, WorkersShowHowLongTheyWereSilent) {
