@@ -14,13 +14,17 @@ int Count(const Sweep& sweep, JobState wanted) {
   return 0;
 }
 
-// A checkpoint proves data, model, evaluation and upload: the first of one job lets the others start.
+// A checkpoint proves data, model, evaluation and upload: the first of one job lets the others start, whatever has
+// become of that job since.
 absl::StatusOr<std::string> WhyCanaryHolds(store::Snapshot& rows, const Sweep& sweep) {
   if (Count(sweep, JobState::kSucceeded) > 0) return "";
+  SINK_ASSIGN_OR_RETURN(const bool saved, rows.HasSaved(sweep.name));
+  if (saved) return "";
   SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
   std::string canary;
   for (const Job& job : live) {
     if (job.home_sweep != sweep.name) continue;
+    // One that the sweep has no more and was left to run proves as much.
     SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
     if (!checkpoints.empty()) return "";
     canary = job.id;

@@ -10,8 +10,8 @@
 
 namespace sink {
 
-// Why no job of the sweep may be leased now, one sentence; empty when one may. Cost: the sweep's live jobs, and those
-// only until something of it has succeeded.
+// Why no job of the sweep may be leased now, one sentence; empty when one may. Cost: the live jobs, and those only
+// until a job of it has succeeded or saved a checkpoint.
 absl::StatusOr<std::string> WhyHeld(store::Snapshot& rows, const Sweep& sweep);
 
 // The same, but only where jobs of the sweep have failed (on_failure), so that it may wait until a person does

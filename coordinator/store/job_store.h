@@ -70,6 +70,9 @@ class Snapshot {
   virtual absl::StatusOr<Attempt> GetAttempt(const std::string& job_id, int attempt) = 0;
   virtual absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) = 0;  // newest first
   virtual absl::StatusOr<bool> HasCheckpoints() = 0;  // of any job; constant cost
+  // Whether a job of the sweep has saved a checkpoint, in whatever state the job is now and even where the checkpoint
+  // has gone since. SetMemberships begins anew, with those that are there. Constant cost.
+  virtual absl::StatusOr<bool> HasSaved(const std::string& sweep) = 0;
   virtual absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) = 0;
   // What a chart needs of a job's curves, at a cost that does not grow with the job: every point of the names while all
   // its points are some ten thousand; beyond that evenly spread ones, and the newest.

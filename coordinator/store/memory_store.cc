@@ -265,6 +265,7 @@ class MemoryTransaction final : public Transaction, private UndoLog {
   }
 
   absl::StatusOr<bool> HasCheckpoints() override { return !t_.checkpoints.empty(); }
+  absl::StatusOr<bool> HasSaved(const std::string& sweep) override { return t_.saved.contains(sweep); }
 
   absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
@@ -467,12 +468,14 @@ class MemoryTransaction final : public Transaction, private UndoLog {
     std::set<std::string> touched;
     for (const std::string& id : Members(sweep)) touched.insert(id);
     for (const auto& key : old) Erase(t_.members, key);
+    Erase(t_.saved, sweep);
     for (const auto& [job_id, membership] : members) {
       if (!t_.jobs.contains(job_id)) return NoJob(job_id);
       if (t_.members.contains({sweep, membership.index})) return absl::AlreadyExistsError("two jobs at one place");
       MemoryStore::Member& row = Edit(t_.members, {sweep, membership.index});
       row = {job_id, membership};
       row.membership.sweep = sweep;
+      if (!Children(t_.checkpoints, job_id).empty()) Edit(t_.saved, sweep) = true;
       // Of one that is at home here and stays there is nothing to settle.
       if (t_.jobs.at(job_id).job.home_sweep == sweep)
         touched.erase(job_id);
@@ -550,6 +553,7 @@ class MemoryTransaction final : public Transaction, private UndoLog {
     NoteSweep(name);
     EraseWhere(t_.rungs, [&](const auto& row) { return row.second.sweep == name; });
     Erase(t_.studies, name);
+    Erase(t_.saved, name);
     Erase(t_.sweeps, name);
     return absl::OkStatus();
   }
@@ -579,6 +583,8 @@ class MemoryTransaction final : public Transaction, private UndoLog {
     const bool pinned = row.pinned;
     row = checkpoint;
     row.pinned = pinned;
+    for (const auto& [place, member] : t_.members)
+      if (member.job_id == checkpoint.job_id) Edit(t_.saved, place.first) = true;
     return absl::OkStatus();
   }
 

@@ -37,6 +37,7 @@ class MemoryStore final : public JobStore {
     std::map<std::pair<std::string, int>, Member> members;                      // sweep, position
     std::map<std::tuple<std::string, int64_t, std::string>, RungResult> rungs;  // sweep, step, job
     std::map<std::string, std::string> studies;                                 // by sweep
+    std::map<std::string, bool> saved;                                          // by sweep; only while true
     std::map<std::pair<std::string, int>, GangMember> gang;                     // job, first rank
     std::map<std::pair<std::string, int>, Attempt> attempts;
     std::map<std::pair<std::string, int64_t>, Checkpoint> checkpoints;             // job, step

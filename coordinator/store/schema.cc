@@ -401,6 +401,14 @@ absl::Status MakeTriggers(Database& db) {
                         .c_str());
 }
 
+// At every start, for checkpoints that an older program has saved: the marks (HasSaved) of sweeps that are asked for
+// theirs. They stand in counts, as meta must stay one page (lost_commits.cc). Cost: the jobs of sweeps without one.
+constexpr char kMarkSaved[] = R"sql(
+INSERT INTO counts (sweep, state, jobs) SELECT s.name, 0, 0 FROM sweeps AS s
+WHERE s.canary = 1 AND NOT EXISTS (SELECT 1 FROM counts AS mark WHERE mark.sweep = s.name AND mark.state = 0)
+  AND EXISTS (SELECT 1 FROM memberships AS m CROSS JOIN checkpoints AS c ON c.job = m.job WHERE m.sweep = s.name)
+)sql";
+
 absl::Status Upgrade(Database& db, int64_t version) {
   if (version < 1) {
     if (absl::Status status = db.Execute(kVersion1); !status.ok()) return status;
@@ -451,6 +459,7 @@ absl::Status Upgrade(Database& db, int64_t version) {
   if (version < 17) {
     if (absl::Status status = db.Execute(kVersion17); !status.ok()) return status;
   }
+  if (absl::Status status = db.Execute(kMarkSaved); !status.ok()) return status;
   if (absl::Status status = MakeTriggers(db); !status.ok() || version == kSchemaVersion) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());
 }

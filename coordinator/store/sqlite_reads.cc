@@ -576,6 +576,13 @@ absl::StatusOr<bool> SqliteTransaction::HasCheckpoints() {
   return false;
 }
 
+absl::StatusOr<bool> SqliteTransaction::HasSaved(const std::string& sweep) {
+  Query row(db_, "SELECT 1 FROM counts WHERE sweep = ?1 AND state = 0", sweep);
+  if (row.Next()) return true;
+  if (!row.status().ok()) return row.status();
+  return false;
+}
+
 absl::StatusOr<std::vector<MetricPoint>> SqliteTransaction::ListMetrics(const std::string& job_id,
                                                                         const MetricQuery& query) {
   absl::StatusOr<int64_t> seq = SeqOf(job_id);

@@ -46,6 +46,7 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<Attempt> GetAttempt(const std::string& job_id, int attempt) override;
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) override;
   absl::StatusOr<bool> HasCheckpoints() override;
+  absl::StatusOr<bool> HasSaved(const std::string& sweep) override;
   absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) override;
   absl::StatusOr<MetricSample> SampleMetrics(const std::string& job_id, const std::vector<std::string>& names) override;
   absl::StatusOr<std::optional<double>> LastValue(const std::string& job_id, const std::string& name, int64_t after,

@@ -60,6 +60,13 @@ constexpr char kPutCheckpoint[] =
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (job, step) DO UPDATE SET attempt = excluded.attempt, "
     "fence = excluded.fence, manifest_hash = excluded.manifest_hash, files = excluded.files, "
     "committed_ms = excluded.committed_ms, validation_loss = excluded.validation_loss";
+// The count of no state, which counts nothing: a job of the sweep has saved a checkpoint (HasSaved).
+constexpr char kMarkSaved[] =
+    "INSERT OR IGNORE INTO counts (sweep, state, jobs) SELECT sweep, 0, 0 FROM memberships WHERE job = ?1";
+constexpr char kForgetSaved[] = "DELETE FROM counts WHERE sweep = ?1 AND state = 0";
+constexpr char kMarkSavedIfAny[] =
+    "INSERT INTO counts (sweep, state, jobs) SELECT ?1, 0, 0 WHERE EXISTS (SELECT 1 FROM memberships AS m "
+    "CROSS JOIN checkpoints AS c ON c.job = m.job WHERE m.sweep = ?1)";
 constexpr char kPutHeatmap[] =
     "INSERT INTO heatmaps (job, name, step, attempt, layers, heads, cells) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
     "ON CONFLICT (job, name, step) DO UPDATE SET attempt = excluded.attempt, layers = excluded.layers, "
@@ -166,6 +173,8 @@ absl::Status SqliteTransaction::SetMemberships(const std::string& sweep,
     if (seen.contains(seq)) continue;
     if (absl::Status status = SettleHome(seq); !status.ok()) return status;
   }
+  if (absl::Status status = Query(db_, kForgetSaved, sweep).Run(); !status.ok()) return status;
+  if (absl::Status status = Query(db_, kMarkSavedIfAny, sweep).Run(); !status.ok()) return status;
   return Query(db_, kSettleHomes, sweep).Run();
 }
 
@@ -218,9 +227,11 @@ absl::Status SqliteTransaction::PutCheckpoint(const Checkpoint& checkpoint) {
   if (!seq.ok()) return seq.status();
   NotePlacement();  // a canary's first checkpoint lets the others go
   const std::string files = EncodeFiles(checkpoint.files);
-  return Query(db_, kPutCheckpoint, *seq, checkpoint.step, checkpoint.attempt, checkpoint.fence,
-               checkpoint.manifest_hash, files, checkpoint.committed_ms, checkpoint.validation_loss)
-      .Run();
+  absl::Status status = Query(db_, kPutCheckpoint, *seq, checkpoint.step, checkpoint.attempt, checkpoint.fence,
+                              checkpoint.manifest_hash, files, checkpoint.committed_ms, checkpoint.validation_loss)
+                            .Run();
+  if (!status.ok()) return status;
+  return Query(db_, kMarkSaved, *seq).Run();
 }
 
 absl::Status SqliteTransaction::PinCheckpoint(const std::string& job_id, int64_t step, bool pinned) {

@@ -245,6 +245,36 @@ TEST_F(PolicyTest, AfterADeadCanaryTheRestWaitUntilItIsRetried) {
   EXPECT_EQ(Poll(4, 8).size(), 1u);
 }
 
+TEST_F(PolicyTest, ACheckpointLetsTheOthersGoThoughItsJobWasHandedBack) {
+  SubmitWith({1, 2, 3, 4}, {.canary = true, .max_failed = 2});
+  Register();
+  const Lease canary = Start(1);
+  Commit(canary, 10);
+  ASSERT_EQ(*Finish(Start(2), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  ASSERT_EQ(*Finish(canary, JobState::kCancelled), JobState::kQueued);
+  EXPECT_THAT(Why(3), Not(HasSubstr("before any had saved a checkpoint")));
+  EXPECT_EQ(Poll(3, 8).size(), 3u);
+}
+
+TEST_F(PolicyTest, ACheckpointLetsTheOthersGoThoughItsJobFailedLater) {
+  SubmitWith({1, 2}, {.canary = true, .max_failed = 1});
+  Register();
+  const Lease canary = Start(1);
+  Commit(canary, 10);
+  ASSERT_EQ(*Finish(canary, JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  EXPECT_EQ(Poll(2, 8).size(), 1u);
+}
+
+TEST_F(PolicyTest, ASweepThatIsSubmittedWithOtherJobsHasACanaryAnew) {
+  SubmitWith({1}, {.canary = true});
+  Register();
+  const Lease canary = Start(1);
+  Commit(canary, 10);
+  ASSERT_EQ(*Finish(canary, JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  SubmitWith({3, 4}, {.canary = true});
+  EXPECT_EQ(Poll(2, 8).size(), 1u);
+}
+
 TEST_F(PolicyTest, MoreFailuresThanAllowedHoldTheRest) {
   SubmitWith({1, 2, 3, 4}, {.max_failed = 1});
   Register();

@@ -580,6 +580,43 @@ TEST_P(JobStoreContract, ItIsKnownWhetherAnyJobHasACheckpoint) {
   EXPECT_FALSE(has());
 }
 
+TEST_P(JobStoreContract, ASweepHasSavedOnceAJobThatItHasNowHas) {
+  const auto saved = [this](const std::string& sweep) {
+    return Get<bool>([&](Snapshot& rows) { return rows.HasSaved(sweep); });
+  };
+  const auto put = [this](int job) {
+    Must([job](Transaction& rows) { return rows.PutCheckpoint({Id(job), 10, 1, 9, "hash", {{"a.bin", 5, "x"}}, 1}); });
+  };
+  Insert(QueuedJob(1));
+  Insert(QueuedJob(2));
+  Insert(QueuedJob(3));
+  Member({{1, 0}, {2, 1}, {2, 2}});
+  put(3);
+  EXPECT_FALSE(saved("s")) << "that job has no place in it";
+  put(2);
+  EXPECT_TRUE(saved("s"));
+  Must([](Transaction& rows) { return rows.DeleteCheckpoint(Id(2), 10); });
+  EXPECT_TRUE(saved("s")) << "it has been shown that it can";
+  Member({{1, 0}});
+  EXPECT_FALSE(saved("s")) << "what it has now has shown nothing";
+  Member({{1, 0}, {3, 1}});
+  EXPECT_TRUE(saved("s")) << "a job comes with its checkpoints";
+
+  const auto put_other = [this] {
+    Sweep other;
+    other.name = "t";
+    Must([&](Transaction& rows) { return rows.PutSweep(other); });
+  };
+  put_other();
+  Must([](Transaction& rows) { return rows.SetMemberships("t", {{Id(3), {"t", "e", "l", 0}}}); });
+  EXPECT_TRUE(saved("t"));
+  Must([](Transaction& rows) { return rows.LeaveSweep("t", Id(3)); });
+  Must([](Transaction& rows) { return rows.DeleteSweep("t"); });
+  put_other();
+  EXPECT_FALSE(saved("t")) << "another sweep of that name begins anew";
+  EXPECT_TRUE(saved("s"));
+}
+
 TEST_P(JobStoreContract, ACheckpointWrittenAnewKeepsItsPin) {
   Insert(QueuedJob(1));
   const auto stored = [this] {

@@ -301,6 +301,35 @@ TEST(SqliteStore, CheckpointsOfAnOlderFileAreThereAndCanBePinned) {
   EXPECT_TRUE(stored()[0].pinned);
 }
 
+TEST(SqliteStore, ASweepWhoseCheckpointsAnOlderProgramSavedHasSaved) {
+  testing::TempDir folder;
+  {
+    auto store = MustOpen(folder / "d");
+    ASSERT_TRUE(AddJob(*store, 1).ok());
+    const absl::Status filled = store->Write([](Transaction& rows) -> absl::Status {
+      Sweep sweep;
+      sweep.name = "s";
+      sweep.policy.canary = true;
+      SINK_RETURN_IF_ERROR(rows.PutSweep(sweep));
+      SINK_RETURN_IF_ERROR(rows.SetMemberships("s", {{Id(1), {"s", "e", "l", 0}}}));
+      return rows.PutCheckpoint({Id(1), 10, 1, 9, "hash", {{"a.bin", 5, "x"}}, 1});
+    });
+    ASSERT_TRUE(filled.ok()) << filled;
+  }
+  {
+    auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+    ASSERT_TRUE((*db)->Execute("DELETE FROM counts WHERE state = 0").ok());
+  }
+  auto store = MustOpen(folder / "d");
+  bool saved = false;
+  const absl::Status read = store->Read([&](Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(saved, rows.HasSaved("s"));
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(read.ok()) << read;
+  EXPECT_TRUE(saved);
+}
+
 std::vector<LogLine> LogOf(SqliteStore& store, int job, int64_t after = 0) {
   std::vector<LogLine> lines;
   const absl::Status status = store.Read([&](Snapshot& rows) -> absl::Status {
@@ -553,6 +582,7 @@ TEST(SqliteStore, WhatALeaseReadsCostsTheSameHoweverMuchIsStored) {
       {"queue heads", [](SqliteTransaction& rows) { EXPECT_EQ(rows.QueueHeads()->size(), 6u); }},
       {"a worker", [](SqliteTransaction& rows) { EXPECT_EQ(rows.GetWorker("w7")->name, "name"); }},
       {"workers", [](SqliteTransaction& rows) { EXPECT_EQ(rows.ListWorkers()->size(), 10u); }},
+      {"whether a sweep has saved", [](SqliteTransaction& rows) { EXPECT_FALSE(*rows.HasSaved("a")); }},
       {"live jobs of a sweep", [](SqliteTransaction& rows) { EXPECT_EQ(*rows.CountLive("a"), 2); }},
   };
   FillForPlans(folder / "small", 60);
