@@ -272,6 +272,51 @@ std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Connected
   return "";
 }
 
+struct Silence {
+  std::string worker;
+  int64_t ms = 0;
+};
+
+// Of the worker that was heard of least recently, among those that the live job needs: the leader and the members whose
+// ranks have not ended well.
+Silence LongestSilence(const Job& job, const std::vector<GangMember>& members, LeaseClock& clock, Now now) {
+  const auto silent_ms = [&](const Holder& holder) {
+    return now.steady_ms - clock.Lease(holder.fence, now.steady_ms).heard;
+  };
+  Silence longest = {job.worker, silent_ms(job.holder)};
+  for (const GangMember& member : members) {
+    if (member.ended && member.failure_class == FailureClass::kNone) continue;
+    if (const int64_t ms = silent_ms(member.holder); ms > longest.ms) longest = {member.worker, ms};
+  }
+  return longest;
+}
+
+// Who has the live job, when the one that says least was heard of, and what comes of its silence.
+std::vector<std::string> WhoHasIt(const Job& job, const std::vector<GangMember>& members, CoreContext* context,
+                                  Now now) {
+  const Silence silence = LongestSilence(job, members, context->clock(), now);
+  const bool alone = members.empty();
+  const auto name = [](std::string* out, const GangMember& member) { *out += member.worker; };
+  std::vector<std::string> sentences;
+  std::string& who = sentences.emplace_back();
+  absl::StrAppend(&who, "worker ", job.worker, alone ? "" : " with ", absl::StrJoin(members, ", ", name),
+                  " has it (attempt ", job.attempt, "), ");
+  if (silence.ms < 1000)
+    absl::StrAppend(&who, "heard from a moment ago");
+  else if (alone)
+    absl::StrAppend(&who, "heard from ", Seconds(silence.ms), " ago");
+  else
+    absl::StrAppend(&who, "least recently heard from ", silence.worker, ", ", Seconds(silence.ms), " ago");
+  // Only its leader's silence makes a job DISCONNECTED.
+  if (job.state == JobState::kDisconnected || (!alone && silence.ms > 2 * context->options().heartbeat_interval_ms)) {
+    const std::string goes_on = alone ? " more it goes to another" : " more the job goes to others";
+    sentences.push_back(absl::StrCat(alone ? "the worker" : absl::StrCat("worker ", silence.worker), " is late; after ",
+                                     Seconds(context->options().lease_duration_ms - silence.ms),
+                                     job.cancel_requested ? " more the job ends without it" : goes_on));
+  }
+  return sentences;
+}
+
 }  // namespace
 
 absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) {
@@ -324,18 +369,8 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
                                            : absl::StrCat("step ", details.checkpoints.front().step)));
       }
     } else if (IsLive(job.state)) {
-      const int64_t silent = now.steady_ms - context_->clock().Lease(job.holder.fence, now.steady_ms).heard;
-      const std::string others =
-          details.gang.size() < 2
-              ? ""
-              : absl::StrCat(" with ", absl::StrJoin(details.gang.begin() + 1, details.gang.end(), ", "));
-      reasons.push_back(absl::StrCat("worker ", job.worker, others, " has it (attempt ", job.attempt, "), heard from ",
-                                     silent < 1000 ? "a moment ago" : Seconds(silent) + " ago"));
-      if (job.state == JobState::kDisconnected) {
-        reasons.push_back(
-            absl::StrCat("the worker is late; after ", Seconds(context_->options().lease_duration_ms - silent),
-                         job.cancel_requested ? " more the job ends without it" : " more it goes to another"));
-      }
+      SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(job.id));
+      for (const std::string& said : WhoHasIt(job, members, context_, now)) reasons.push_back(said);
       if (job.cancel_requested) {
         reasons.push_back(job.timed_out              ? "it ran longer than max_time and is being stopped"
                           : job.stop_message.empty() ? "somebody cancelled it; it is being stopped"

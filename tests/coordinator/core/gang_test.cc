@@ -196,6 +196,30 @@ TEST_F(GangTest, ThatHasNotBegunIsGivenBackWithTheRanksOfOneWorker) {
   EXPECT_THAT(Beat("u", {leader.lease}).stale, ElementsAre(leader.lease));
 }
 
+TEST_F(GangTest, IsAsSilentAsTheLeastHeardOfItsWorkers) {
+  const auto why = [this] {
+    std::string text;
+    for (const std::string& reason : manager->queries().Explain(Id(1), now)->reasons) text += reason + "\n";
+    return text;
+  };
+  const auto pass_with_the_leader_alone = [this](int seconds) {
+    for (; seconds > 0; --seconds) {
+      Pass(1000);
+      Beat("u", {leader.lease});
+    }
+  };
+  StartGang();
+  EXPECT_EQ(why(), "worker u with v has it (attempt 1), heard from a moment ago\n");
+  pass_with_the_leader_alone(2);
+  EXPECT_EQ(why(), "worker u with v has it (attempt 1), least recently heard from v, 2s ago\n");
+  pass_with_the_leader_alone(3);
+  EXPECT_EQ(why(),
+            "worker u with v has it (attempt 1), least recently heard from v, 5s ago\n"
+            "worker v is late; after 5s more the job goes to others\n");
+  EXPECT_TRUE(Finish(member.lease, JobState::kSucceeded, FailureClass::kNone, 0, "v").ok());
+  EXPECT_EQ(why(), "worker u with v has it (attempt 1), heard from a moment ago\n") << "v has done its part";
+}
+
 TEST_F(GangTest, OutlivesARestartOfTheCoordinator) {
   StartGang();
   Restart();
