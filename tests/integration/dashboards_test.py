@@ -121,6 +121,28 @@ def check_files(source, cluster):
     subprocess.run(["promtool", "check", "metrics"], input=page, check=True)
 
 
+def check_no_worker(source, cluster):
+    """SinkNoWorker, as it is shipped, for what the coordinator may say of its workers."""
+    rules = source / "deploy/prometheus/sink-alerts.yml"
+    [expression] = [rule["expr"] for group in yaml.safe_load(rules.read_text())["groups"] for rule in group["rules"]
+                    if rule["alert"] == "SinkNoWorker"]
+
+    def case(queued, connected, cordoned=0, draining=0, quarantined=0, *, fires):
+        series = {'sink_jobs{state="QUEUED"}': queued, 'sink_jobs{state="RUNNING"}': 5,
+                  'sink_workers{state="connected"}': connected, 'sink_workers{state="gone"}': 4,
+                  'sink_workers_held{hold="cordoned"}': cordoned, 'sink_workers_held{hold="draining"}': draining,
+                  'sink_workers_held{hold="quarantined"}': quarantined}
+        return {"input_series": [{"series": name, "values": str(value)} for name, value in series.items()],
+                "promql_expr_test": [{"expr": expression, "eval_time": "0m",
+                                      "exp_samples": [{"labels": "{}", "value": queued}] if fires else []}]}
+
+    cases = [case(3, 0, fires=True), case(0, 0, fires=False), case(3, 2, fires=False),
+             case(3, 2, draining=2, fires=True), case(3, 3, 1, 1, 1, fires=True),
+             case(3, 3, cordoned=1, quarantined=1, fires=False), case(0, 2, cordoned=2, fires=False)]
+    (cluster.path / "no-worker.yml").write_text(yaml.safe_dump({"rule_files": [str(rules)], "tests": cases}))
+    subprocess.run(["promtool", "test", "rules", cluster.path / "no-worker.yml"], check=True)
+
+
 def namespace_with_small_disk(folder):
     """What to put before a command that it sees a small disk at `folder`; empty where that is not allowed."""
     folder.mkdir()
@@ -207,6 +229,13 @@ def main():
         check_files(source, cluster)
         quiet = prometheus.firing()
         assert not quiet, f"alerts of a healthy sweep: {quiet}"
+        check_no_worker(source, cluster)
+
+        cluster.sinkctl("cordon", "worker-1", "worker-2")
+        cluster.submit("waiting", 10, ["9e-3"])
+        fires("SinkNoWorker")
+        cluster.sinkctl("cancel", "waiting")  # before it runs: one more that succeeds would hide failures
+        cluster.sinkctl("uncordon", "worker-1", "worker-2")
 
         stopped = cluster.trainers()[0]
         os.kill(stopped, signal.SIGSTOP)
