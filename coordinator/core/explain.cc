@@ -324,6 +324,7 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
   SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, ListWorkers(now));
   Explanation answer;
   answer.job = details.job;
+  answer.gang = details.gang;
   const Job& job = answer.job;
   std::vector<std::string>& reasons = answer.reasons;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {

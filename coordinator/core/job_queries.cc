@@ -27,6 +27,26 @@ LogLine MissingBefore(const LogLine& next) {
   return line;
 }
 
+// Visits, and names the leader of each job that several workers may have.
+store::Snapshot::JobVisitor NamingLeaders(const store::Snapshot::JobVisitor& visit, Gangs* gangs) {
+  if (gangs == nullptr) return visit;
+  return [&visit, gangs](const Job& job) {
+    if (IsLive(job.state) && job.group() < job.devices) (*gangs)[job.id] = {job.worker};
+    visit(job);
+  };
+}
+
+// Names the others of each, and leaves those out that have none.
+absl::Status AddMembers(store::Snapshot& rows, Gangs* gangs) {
+  if (gangs == nullptr || gangs->empty()) return absl::OkStatus();
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
+  for (const GangMember& member : members) {
+    if (const auto gang = gangs->find(member.job_id); gang != gangs->end()) gang->second.push_back(member.worker);
+  }
+  absl::erase_if(*gangs, [](const auto& gang) { return gang.second.size() < 2; });
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<Sweep>> JobQueries::ListSweeps() {
@@ -47,19 +67,22 @@ absl::StatusOr<Sweep> JobQueries::GetSweep(const std::string& name) {
   return sweep;
 }
 
-absl::StatusOr<Sweep> JobQueries::VisitSweep(const std::string& name, const store::Snapshot::JobVisitor& visit) {
+absl::StatusOr<Sweep> JobQueries::VisitSweep(const std::string& name, const store::Snapshot::JobVisitor& visit,
+                                             Gangs* gangs) {
   Sweep sweep;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(sweep, rows.GetSweep(name));
     store::JobQuery query;
     query.sweep = name;
-    return rows.VisitJobs(query, visit);
+    SINK_RETURN_IF_ERROR(rows.VisitJobs(query, NamingLeaders(visit, gangs)));
+    return AddMembers(rows, gangs);
   }));
   return sweep;
 }
 
 absl::StatusOr<Sweep> JobQueries::VisitJobsOf(const std::string& name, const std::vector<std::string>& ids,
-                                              const store::Snapshot::JobVisitor& visit) {
+                                              const store::Snapshot::JobVisitor& visit, Gangs* gangs) {
+  const store::Snapshot::JobVisitor visit_and_name = NamingLeaders(visit, gangs);
   Sweep sweep;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(sweep, rows.GetSweep(name));
@@ -67,9 +90,9 @@ absl::StatusOr<Sweep> JobQueries::VisitJobsOf(const std::string& name, const std
       SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
       const auto others = std::stable_partition(job.sweeps.begin(), job.sweeps.end(),
                                                 [&](const Membership& place) { return place.sweep == name; });
-      if (others != job.sweeps.begin()) visit(job);
+      if (others != job.sweeps.begin()) visit_and_name(job);
     }
-    return absl::OkStatus();
+    return AddMembers(rows, gangs);
   }));
   return sweep;
 }
@@ -83,23 +106,26 @@ absl::StatusOr<std::string> JobQueries::GetStudy(const std::string& name) {
   return study_json;
 }
 
-absl::Status JobQueries::VisitJobs(const store::JobQuery& query, const store::Snapshot::JobVisitor& visit) {
+absl::Status JobQueries::VisitJobs(const store::JobQuery& query, const store::Snapshot::JobVisitor& visit,
+                                   Gangs* gangs) {
   return context_->Read([&](store::Snapshot& rows) -> absl::Status {
     if (!query.sweep.empty()) SINK_RETURN_IF_ERROR(rows.GetSweep(query.sweep).status());
     store::JobQuery with_places = query;
     with_places.places = true;
-    return rows.VisitJobs(with_places, visit);
+    SINK_RETURN_IF_ERROR(rows.VisitJobs(with_places, NamingLeaders(visit, gangs)));
+    return AddMembers(rows, gangs);
   });
 }
 
-absl::StatusOr<std::vector<Job>> JobQueries::ListJobs(const store::JobQuery& query) {
+absl::StatusOr<std::vector<Job>> JobQueries::ListJobs(const store::JobQuery& query, Gangs* gangs) {
   std::vector<Job> jobs;
-  SINK_RETURN_IF_ERROR(VisitJobs(query, [&jobs](const Job& job) { jobs.push_back(job); }));
+  SINK_RETURN_IF_ERROR(VisitJobs(
+      query, [&jobs](const Job& job) { jobs.push_back(job); }, gangs));
   return jobs;
 }
 
-absl::StatusOr<std::vector<JobWithConfig>> JobQueries::ListJobsWithConfigs(const store::JobQuery& query) {
-  SINK_ASSIGN_OR_RETURN(std::vector<Job> jobs, ListJobs(query));
+absl::StatusOr<std::vector<JobWithConfig>> JobQueries::ListJobsWithConfigs(const store::JobQuery& query, Gangs* gangs) {
+  SINK_ASSIGN_OR_RETURN(std::vector<Job> jobs, ListJobs(query, gangs));
   std::vector<JobWithConfig> list;
   // What a job was submitted with never changes, so that a second read tells of the same. Listed rows leave out what
   // is not asked for every second.

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "coordinator/job/job.h"
 
@@ -84,6 +85,9 @@ struct JobDetails {
   std::vector<std::string> gang;        // names of its workers, the leader's first; empty unless there are several
 };
 
+// Of jobs that several workers have, by id: the names of the workers, the leader's first.
+using Gangs = absl::flat_hash_map<std::string, std::vector<std::string>>;
+
 // A page of a list with what each job was submitted with.
 struct JobWithConfig {
   Job job;
@@ -114,6 +118,7 @@ struct Explanation {
   Job job;
   std::vector<std::string> reasons;  // sentences, the most important first
   std::vector<RungResult> rungs;     // of early stopping
+  std::vector<std::string> gang;     // as of JobDetails
 };
 struct LogPage {
   std::vector<LogLine> lines;

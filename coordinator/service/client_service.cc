@@ -27,7 +27,10 @@ constexpr milliseconds kWatchInterval{1000};
 constexpr milliseconds kLogInterval{100};  // between looks at a log that is followed
 
 absl::StatusOr<Sweep> ReadSweep(JobQueries& queries, const std::string& name, v1::GetSweepResponse* response) {
-  const auto sweep = queries.VisitSweep(name, [response](const Job& job) { ToProto(job, response->add_jobs()); });
+  Gangs gangs;
+  const auto sweep = queries.VisitSweep(
+      name, [response](const Job& job) { ToProto(job, response->add_jobs()); }, &gangs);
+  AddGangs(gangs, response->mutable_jobs());
   if (sweep.ok()) ToProto(*sweep, response->mutable_sweep());
   return sweep;
 }
@@ -134,9 +137,10 @@ grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext* context, const v1:
                         .after = request->after()};
   for (int state : request->states()) query.states.push_back(static_cast<JobState>(state));
   AddWarning(*disk_, response);
+  Gangs gangs;
   if (request->with_config()) {
     query.limit = std::min(query.limit, kDefaultJobsListed);
-    const auto jobs = queries_->ListJobsWithConfigs(query);
+    const auto jobs = queries_->ListJobsWithConfigs(query, &gangs);
     if (!jobs.ok()) return fail_stop_->Answer(jobs.status());
     for (const JobWithConfig& entry : *jobs) {
       v1::Job* message = response->add_jobs();
@@ -145,10 +149,12 @@ grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext* context, const v1:
       message->set_data_set(entry.job.data_set);
       message->set_data_content(entry.job.data_content);
     }
+    AddGangs(gangs, response->mutable_jobs());
     return grpc::Status::OK;
   }
-  const absl::Status listed =
-      queries_->VisitJobs(query, [response](const Job& job) { ToProto(job, response->add_jobs()); });
+  const absl::Status listed = queries_->VisitJobs(
+      query, [response](const Job& job) { ToProto(job, response->add_jobs()); }, &gangs);
+  AddGangs(gangs, response->mutable_jobs());
   return listed.ok() ? grpc::Status::OK : fail_stop_->Answer(listed);
 }
 

@@ -159,6 +159,15 @@ void ToProto(const std::vector<Checkpoint>& checkpoints, google::protobuf::Repea
   }
 }
 
+void AddGangs(const Gangs& gangs, google::protobuf::RepeatedPtrField<v1::Job>* messages) {
+  if (gangs.empty()) return;
+  for (v1::Job& message : *messages) {
+    const auto gang = gangs.find(message.id());
+    if (gang == gangs.end()) continue;
+    for (const std::string& worker : gang->second) message.add_gang(worker);
+  }
+}
+
 void ToProto(const JobDetails& details, v1::GetJobResponse* message) {
   ToProto(details.job, message->mutable_job());
   message->mutable_job()->set_config_json(details.config_json);
@@ -171,6 +180,7 @@ void ToProto(const JobDetails& details, v1::GetJobResponse* message) {
 
 void ToProto(const Explanation& explanation, v1::WhyJobResponse* message) {
   ToProto(explanation.job, message->mutable_job());
+  for (const std::string& worker : explanation.gang) message->mutable_job()->add_gang(worker);
   for (const std::string& reason : explanation.reasons) message->add_reasons(ValidUtf8(reason));
   for (const RungResult& result : explanation.rungs) {
     v1::Rung* rung = message->add_rungs();

@@ -17,7 +17,9 @@
 namespace sink {
 
 void ToProto(const Lease& lease, v1::LeaseRef* message);
-void ToProto(const Job& job, v1::Job* message);  // without config_json
+void ToProto(const Job& job, v1::Job* message);  // without config_json and gang
+// Sets gang of those of these jobs that several workers have.
+void AddGangs(const Gangs& gangs, google::protobuf::RepeatedPtrField<v1::Job>* messages);
 void ToProto(const Sweep& sweep, v1::Sweep* message);
 void ToProto(const Attempt& attempt, v1::Attempt* message);
 void ToProto(const Worker& worker, v1::Worker* message);

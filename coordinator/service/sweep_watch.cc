@@ -66,10 +66,13 @@ absl::StatusOr<bool> SweepWatch::TellAll(const Writer& write) {
   awaited_.clear();
   if (changes_only_) return TellInParts(write);
   v1::GetSweepResponse whole;
-  SINK_ASSIGN_OR_RETURN(const Sweep sweep, queries_->VisitSweep(sweep_, [&](const Job& job) {
+  Gangs gangs;
+  const auto tell = [&](const Job& job) {
     Remember(job);
     ToProto(job, whole.add_jobs());
-  }));
+  };
+  SINK_ASSIGN_OR_RETURN(const Sweep sweep, queries_->VisitSweep(sweep_, tell, &gangs));
+  AddGangs(gangs, whole.mutable_jobs());
   ToProto(sweep, whole.mutable_sweep());
   std::string bytes = Bytes(whole);
   if (bytes != sent_ && !write(whole)) return WatcherHasLeft();
@@ -82,7 +85,8 @@ absl::StatusOr<bool> SweepWatch::TellInParts(const Writer& write) {
   for (bool first = true;; first = false) {
     // A part is of its own moment; what changes between two is news to this watch.
     SINK_ASSIGN_OR_RETURN(const Sweep sweep, queries_->GetSweep(sweep_));
-    const absl::StatusOr<std::vector<Job>> jobs = queries_->ListJobs(page);
+    Gangs gangs;
+    const absl::StatusOr<std::vector<Job>> jobs = queries_->ListJobs(page, &gangs);
     // The job at the end of the part before has left the sweep: that is news, with which all begins again.
     if (absl::IsNotFound(jobs.status()) && !first) return false;
     if (!jobs.ok()) return jobs.status();
@@ -92,6 +96,7 @@ absl::StatusOr<bool> SweepWatch::TellInParts(const Writer& write) {
       Remember(job);
       ToProto(job, part.add_jobs());
     }
+    AddGangs(gangs, part.mutable_jobs());
     part.set_changed_only(!first);
     part.set_more(jobs->size() == kJobsAPart);
     if (!write(part)) return WatcherHasLeft();
@@ -112,10 +117,13 @@ std::vector<std::string> SweepWatch::OfThisSweep(const ChangeFeed::News& news) c
 
 absl::StatusOr<bool> SweepWatch::TellChanges(const std::vector<std::string>& ids, const Writer& write) {
   v1::GetSweepResponse changes;
-  SINK_ASSIGN_OR_RETURN(const Sweep sweep, queries_->VisitJobsOf(sweep_, ids, [&](const Job& job) {
+  Gangs gangs;
+  const auto tell = [&](const Job& job) {
     Remember(job);
     ToProto(job, changes.add_jobs());
-  }));
+  };
+  SINK_ASSIGN_OR_RETURN(const Sweep sweep, queries_->VisitJobsOf(sweep_, ids, tell, &gangs));
+  AddGangs(gangs, changes.mutable_jobs());
   ToProto(sweep, changes.mutable_sweep());
   changes.set_changed_only(true);
   if (changes.jobs_size() > 0 && !write(changes)) return WatcherHasLeft();

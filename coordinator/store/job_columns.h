@@ -20,7 +20,7 @@ struct JobColumn {
 };
 
 // Calls visit(column, field...) for each column, with the field of each of the jobs that were passed (none, one, or two
-// to compare or to copy). Those that are listed come first but for one, as they do in the table: SQLite walks a row
+// to compare or to copy). Those that are listed come first but for two, as they do in the table: SQLite walks a row
 // from its beginning. The column `seq`, which SQLite gives out, is not among them.
 template <typename Visitor, typename... AnyJob>
 void VisitColumns(Visitor&& visit, AnyJob&... job) {
@@ -69,7 +69,7 @@ void VisitColumns(Visitor&& visit, AnyJob&... job) {
   visit(JobColumn{"checkpoints_kept"}, job.checkpoints_kept...);
   visit(JobColumn{"checkpoint_period"}, job.checkpoint_period...);
   visit(JobColumn{"stop_message", kListed}, job.stop_message...);
-  visit(JobColumn{"per_worker"}, job.per_worker...);
+  visit(JobColumn{"per_worker", kListed}, job.per_worker...);
   visit(JobColumn{"rendezvous"}, job.rendezvous...);
   visit(JobColumn{"model"}, job.model...);
   visit(JobColumn{"data_set"}, job.data_set...);

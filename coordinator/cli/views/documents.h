@@ -8,7 +8,9 @@
 //              sink_rate_percent (at position 1 and that epsilon) alpha_mean_1 alpha_max_1 (strongest head)
 //              hidden_norm_ratio (largest over layers) metrics {name: newest value}
 //              sweeps [{sweep experiment label index withdrawn (that sweep was cancelled and wants it no more)}]
-//              In a sweep's listing also: experiment label index, of that sweep.
+//              In a sweep's listing also: experiment label index, of that sweep. Its devices come in groups of
+//              per_worker, each on one worker; gang names the workers where several have it, the leader's first, and is
+//              empty otherwise.
 // sweep        name created_ms max_parallel jobs states {STATE: count}
 // worker       id name address state devices devices_free device_kind version last_seen_ms job_ids models
 //              hold ("", "cordoned", "draining", "quarantined") hold_reason

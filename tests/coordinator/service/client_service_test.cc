@@ -110,6 +110,59 @@ TEST_F(ClientServiceTest, ListsSweepsAndJobsInPages) {
   EXPECT_EQ(client_->ListJobs(failed)->jobs_size(), 0);
 }
 
+TEST_F(ClientServiceTest, AJobOnSeveralWorkersIsToldWithThemEverywhere) {
+  const std::vector<std::string> ids = {testing::kWorkerId, std::string(32, 'c')};
+  for (size_t n = 0; n < ids.size(); ++n) {
+    v1::RegisterRequest join;
+    join.set_worker_id(ids[n]);
+    join.set_session(testing::kSession);
+    join.set_name("node-" + std::to_string(n + 1));
+    join.set_devices(2);
+    ASSERT_TRUE(Worker(ids[n]).Register(join).ok());
+  }
+  ASSERT_TRUE(
+      client_
+          ->SubmitSweep(Submission("schema: sink/v1\nname: pair\ndata: {set: tiny}\nexperiments:\n  - name: one\n"
+                                   "    grid: {train.learning_rate: [1e-3]}\n"
+                                   "resources: {devices: 4, per_worker: 2}\n"))
+          .ok());
+  const v1::Grant leader = Lease(1, 2);
+  ASSERT_EQ(leader.gang().world_size(), 4);
+
+  const auto expect_both = [](const v1::Job& job, const std::string& where) {
+    EXPECT_EQ(job.per_worker(), 2) << where;
+    EXPECT_THAT(job.gang(), ElementsAre("node-1", "node-2")) << where;
+  };
+  v1::GetJobRequest one;
+  one.set_id(leader.lease().job_id());
+  expect_both(client_->GetJob(one)->job(), "the job alone");
+  v1::WhyJobRequest why;
+  why.set_id(leader.lease().job_id());
+  expect_both(client_->WhyJob(why)->job(), "why");
+  v1::ListJobsRequest list;
+  const auto listed = client_->ListJobs(list);
+  ASSERT_EQ(listed->jobs_size(), 1);
+  expect_both(listed->jobs(0), "all jobs");
+  list.set_with_config(true);
+  expect_both(client_->ListJobs(list)->jobs(0), "with configurations");
+  v1::GetSweepRequest sweep;
+  sweep.set_name("pair");
+  expect_both(client_->GetSweep(sweep)->jobs(0), "the sweep");
+  for (const bool changes_only : {false, true}) {
+    v1::WatchSweepRequest watch;
+    watch.set_name("pair");
+    watch.set_changes_only(changes_only);
+    int updates = 0;
+    const auto look = [&](const v1::GetSweepResponse& update) {
+      if (update.jobs_size() == 1) expect_both(update.jobs(0), "the sweep that is watched");
+      ++updates;
+      return false;
+    };
+    client_->WatchSweep(watch, look).IgnoreError();  // it ends because nobody wants more
+    EXPECT_EQ(updates, 1);
+  }
+}
+
 TEST_F(ClientServiceTest, StudyTellsPointsReplicasAndPublishedValues) {
   const auto response =
       client_->SubmitSweep(Submission("schema: sink/v1\nname: study\nreplicas: 2\nexperiments:\n"
