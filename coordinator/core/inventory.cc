@@ -44,6 +44,11 @@ void Inventory::Forget(const std::string& worker_id) {
   holdings_.erase(worker_id);
 }
 
+bool Inventory::HasSaid(const std::string& worker_id) {
+  MutexLock lock(&mutex_);
+  return holdings_.contains(worker_id);
+}
+
 Holdings Inventory::Of(const std::string& worker_id) {
   MutexLock lock(&mutex_);
   const auto said = holdings_.find(worker_id);

@@ -1,6 +1,6 @@
 // Which workers have which open models, packed data sets and files of texts, as they say with each question for work.
-// Nothing here is stored: after a restart a worker may have anything until it has asked again, and one of an older
-// version, which says nothing of its sets or of its files, may have any. Any thread.
+// Nothing here is stored: after a restart of the coordinator, or of the worker, that one may have anything until it has
+// asked again, and one of an older version, which says nothing of its sets or of its files, may have any. Any thread.
 #pragma once
 
 #include <optional>
@@ -50,6 +50,8 @@ class Inventory {
   // The worker with this id has these, whatever it said before.
   void Hear(const std::string& worker_id, Holdings holdings) ABSL_LOCKS_EXCLUDED(mutex_);
   void Forget(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether it has said anything, be it as little as an older version does, since it was forgotten.
+  bool HasSaid(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
   // Empty for a worker that has not yet said.
   Holdings Of(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
   // What that worker's copy of the set holds; empty: it has none, or nobody knows.

@@ -135,11 +135,17 @@ absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
 
 std::vector<bool> Schedule::NodesFor(const Job& job) const {
   Needs needs = NeedsOf(job);
-  if (needs.model.empty() && needs.set.empty() && job.attempt == 0) return {};
+  const bool has_needs = !needs.model.empty() || !needs.set.empty();
+  if (!has_needs && job.attempt == 0) return {};
+  const bool is_gang = job.devices > job.group();
   // All ranks of a gang read the same data.
-  if (needs.content.empty() && job.devices > job.group())
-    needs.content = inventory_->ContentOf(asking_.worker.id, needs.set);
+  if (needs.content.empty() && is_gang) needs.content = inventory_->ContentOf(asking_.worker.id, needs.set);
   std::vector<bool> nodes = inventory_->Having(needs, worker_ids_);
+  // A place in a gang comes to a worker unasked, so one that has not yet said what it has must not get one. Nothing
+  // starves: every question says it, whatever the worker's version, and a worker with a device free asks as soon as it
+  // is registered or finds the coordinator again. That question starts the gang, with the others that have said.
+  for (size_t i = 0; is_gang && has_needs && i < worker_ids_.size(); ++i)
+    nodes[i] = nodes[i] && inventory_->HasSaid(worker_ids_[i]);
   if (job.attempt == 0) return nodes;
   std::vector<bool> others = nodes;
   std::vector<const Worker*> able;

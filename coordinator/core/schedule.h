@@ -111,8 +111,8 @@ class Schedule {
   absl::StatusOr<bool> IsForAnother(store::Snapshot& rows, const Job& job);
   absl::Status MeetWorkers(store::Snapshot& rows);  // workers_, worker_ids_
   absl::Status MeetFleet(store::Snapshot& rows);
-  // Those of workers_ that can have what the job needs; none named: all of them. Workers on which it has just failed
-  // are not among them where the others would do.
+  // Those of workers_ that can have what the job needs, of a gang's those that have said so; none named: all of them.
+  // Workers on which it has just failed are not among them where the others would do.
   std::vector<bool> NodesFor(const Job& job) const;
 
   Offer asking_;

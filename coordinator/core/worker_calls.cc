@@ -69,7 +69,8 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
     if (before.ok() && IsEarlierSession(request.session, before->session)) return StaleSession(*before);
     const bool same_daemon = before.ok() && before->session == request.session;
     SINK_RETURN_IF_ERROR(rows.PutWorker(worker));
-    if (!same_daemon) {  // one that starts anew may have been mended
+    if (!same_daemon) {  // one that starts anew may have been mended, and may have other data
+      context_->inventory().Forget(worker.id);
       const bool said_goodbye = context_->clock().WorkerSeen(worker.id, now.steady_ms).left;
       if (context_->health().StartedAnew(worker.id, said_goodbye)) {
         SINK_ASSIGN_OR_RETURN(const bool lifted, LiftQuarantine(rows, worker.id));

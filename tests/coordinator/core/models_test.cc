@@ -243,7 +243,13 @@ TEST_F(TextsTest, AWorkerThatHasLostTheTextsOfItsJobsIsNotToBlame) {
   EXPECT_THAT(Why(1), HasSubstr("no connected worker has its file texts.jsonl"));
 }
 
-class SetsTest : public ModelsTest {};
+class SetsTest : public ModelsTest {
+ protected:
+  // It is there, with so many devices, and asks nothing.
+  absl::StatusOr<HeartbeatResult> Beat(const std::string& worker, int devices_free) {
+    return manager->workers().Heartbeat({worker, "a", {}, devices_free}, now);
+  }
+};
 
 TEST_F(SetsTest, AJobWaitsForTheWorkerThatHasItsSetAndLaterJobsPassIt) {
   Register("a");
@@ -395,6 +401,52 @@ TEST_F(SetsTest, ThePlacesOfAGangWaitForASecondWorkerWithTheSet) {
   ASSERT_TRUE(manager->clients().Submit(request, now).ok());
   EXPECT_THAT(AskWith("a", regmix, 8), IsEmpty());
   EXPECT_THAT(AskWith("b", regmix, 8), ElementsAre(Id(1))) << "with a, which waits";
+}
+
+TEST_F(SetsTest, AGangHasNoPlaceForAWorkerThatHasNotSaidWhatItHas) {
+  const Holdings regmix = Sets({{"regmix", "1"}});
+  Register("a");
+  SubmitRequest request = Training({"regmix"});
+  request.devices = 16;
+  request.per_worker = 8;
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
+  EXPECT_THAT(AskWith("a", regmix, 8), IsEmpty());
+  Register("b");
+  ASSERT_TRUE(Beat("b", 8).ok());
+  EXPECT_THAT(AskWith("a", regmix, 8), IsEmpty()) << "b may have nothing";
+  EXPECT_THAT(AskWith("b", Sets({}), 8), IsEmpty());
+  EXPECT_THAT(AskWith("a", regmix, 8), IsEmpty());
+  EXPECT_THAT(AskWith("b", Holdings{}, 8), ElementsAre(Id(1))) << "as an older version asks, which says little";
+}
+
+TEST_F(SetsTest, WhatAWorkersFormerDaemonHadIsNoGroundForAPlaceInAGang) {
+  const Holdings regmix = Sets({{"regmix", "1"}});
+  Register("a");
+  Register("b", {}, "0");
+  ASSERT_TRUE(manager->dispatcher().AcquireLeases({"b", "0", 1, 8, 0, {}, regmix.sets}, now).ok());
+  Register("b");
+  SubmitRequest request = Training({"regmix"});
+  request.devices = 16;
+  request.per_worker = 8;
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
+  EXPECT_THAT(AskWith("a", regmix, 8), IsEmpty()) << "its folder may be another";
+  EXPECT_THAT(AskWith("b", regmix, 8), ElementsAre(Id(1)));
+}
+
+TEST_F(SetsTest, AfterARestartOfTheCoordinatorAGangStartsOnceItsWorkersHaveAskedAgain) {
+  const Holdings regmix = Sets({{"regmix", "1"}});
+  for (const char* worker : {"a", "b"}) {
+    Register(worker);
+    ASSERT_THAT(AskWith(worker, regmix, 8), IsEmpty());
+  }
+  SubmitRequest request = Training({"regmix"});
+  request.devices = 16;
+  request.per_worker = 8;
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
+  Restart();
+  ASSERT_TRUE(Beat("b", 8).ok());
+  EXPECT_THAT(AskWith("a", regmix, 8), IsEmpty());
+  EXPECT_THAT(AskWith("b", regmix, 8), ElementsAre(Id(1))) << "neither has registered again";
 }
 
 TEST_F(SetsTest, AWorkerThatHasLostTheSetOfItsJobsIsNotToBlame) {
