@@ -15,6 +15,7 @@
 #include "coordinator/log/log.h"
 #include "proto/base/counted.h"
 #include "proto/config/job_config.h"
+#include "proto/pipe/other_rank.h"
 #include "worker/model_folder.h"
 #include "worker/process_tree.h"
 #include "worker/protocol/lease_term.h"
@@ -30,6 +31,10 @@ constexpr size_t kShownDigits = 8;  // of a set's content
 
 // Of a line for the job's log: with a prefix, and every byte escaped, it is still one that the coordinator takes.
 constexpr size_t kMaxLogBytes = pipe::kMaxLineBytes / 8;
+
+// For the other workers of a gang to say why their ranks have failed: some milliseconds after the leader's saw it. What
+// they say after the attempt's end counts no more.
+constexpr absl::Duration kCausePatience = absl::Seconds(1);
 
 v1::Grant GrantOf(const v1::LeaseRef& lease) {
   v1::Grant grant;
@@ -358,6 +363,7 @@ void JobRunner::Deliver(Outcome outcome) {
       last_seq = spool_->acknowledged_seq();
       KeepOutcome(outcome = Failure(v1::INFRA, calls_.why_given_up()));
     }
+    if (AwaitsCause(outcome)) control_.abandoned().WaitForNotificationWithTimeout(kCausePatience);
     if (Finish(outcome, last_seq)) return;  // once it is told, a heartbeat that finds the attempt gone says nothing new
   }
   if (control_.reason() != StopReason::kStale) return;
@@ -366,6 +372,11 @@ void JobRunner::Deliver(Outcome outcome) {
       "no more",
       lease().job_id(), lease().attempt());
   if (auto closed = folder_.Close(); !closed.ok()) spdlog::warn("{}", closed.ToString());
+}
+
+bool JobRunner::AwaitsCause(const Outcome& outcome) const {
+  const bool has_others = leads() && grant_.gang().world_size() > grant_.devices();
+  return has_others && outcome.state == v1::FAILED && pipe::IsOfAnotherRank(outcome.message);
 }
 
 void JobRunner::KeepOutcome(Outcome outcome) const {

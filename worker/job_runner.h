@@ -107,6 +107,8 @@ class JobRunner {
   void TellKilled(const Rank& rank, const TrainerReport& trainer);
 
   void Deliver(Outcome outcome);
+  // Whether it is for another worker of the gang to say why the attempt failed.
+  bool AwaitsCause(const Outcome& outcome) const;
   // For the daemon that finds this attempt as a leftover, with the events before it.
   void KeepOutcome(Outcome outcome) const;
   // False: the attempt counts no more, or its end is left to the daemon's next start.

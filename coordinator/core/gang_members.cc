@@ -4,10 +4,17 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/core/clean_text.h"
 #include "coordinator/job/status_macros.h"
 #include "proto/pipe/other_rank.h"
 
 namespace sink {
+namespace {
+
+constexpr size_t kMaxCauseBytes =
+    8 * kMaxTextBytes;  // of the leader and all members: of a large gang each may say much
+
+}  // namespace
 
 absl::Status DeliverMembers(store::Transaction& rows, const LeaseRequest& request, std::vector<GangMember>* members) {
   for (GangMember& member : *members) {
@@ -42,8 +49,11 @@ bool AnyFailed(const std::vector<GangMember>& members) {
 
 void BlameMember(const std::vector<GangMember>& members, FailureClass* failure_class, std::string* message) {
   if (*failure_class != FailureClass::kInfra) return;
+  const bool is_known = AnyFailed(members);
   for (const GangMember& member : members) {
     if (member.failure_class == FailureClass::kNone) continue;
+    // Where one says why it failed, what the others saw of that explains nothing.
+    if (is_known && pipe::IsOfAnotherRank(member.message)) continue;
     const std::string said = absl::StrCat("on worker ", member.worker, ": ", member.message);
     if (member.failure_class != FailureClass::kInfra) {  // a cause of its own
       *failure_class = member.failure_class;
@@ -52,6 +62,7 @@ void BlameMember(const std::vector<GangMember>& members, FailureClass* failure_c
     }
     absl::StrAppend(message, "; ", said);
   }
+  *message = CleanText(*message, kMaxCauseBytes);
 }
 
 }  // namespace sink

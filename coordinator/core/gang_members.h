@@ -26,7 +26,8 @@ absl::StatusOr<bool> FinishMember(store::Transaction& rows, GangMember member, c
 bool AnyFailed(const std::vector<GangMember>& members);
 
 // A rank that failed makes the others fail, too: what members have said of their own is added to an infra failure of
-// the leader, and a cause of another class takes its place.
+// the leader, and a cause of another class takes its place. Where none has failed by itself, what they saw of each
+// other is added. The message stays bounded.
 void BlameMember(const std::vector<GangMember>& members, FailureClass* failure_class, std::string* message);
 
 }  // namespace sink

@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "proto/pipe/events.h"
+#include "proto/pipe/other_rank.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/worker/daemon_process.h"
 #include "tests/worker/fake_coordinator.h"
@@ -162,6 +163,17 @@ TEST_F(GangTest, TheCauseIsNamedAndNotWhatFollowedFromIt) {
   EXPECT_TRUE(Contains(logs, "stderr: rank 1: so hot"));
   EXPECT_TRUE(Contains(logs, "error: rank 1: failed (nan): loss is NaN"));
   EXPECT_EQ(logs.size(), 3u);
+}
+
+TEST_F(GangTest, ALeaderWhoseRankFailedForAnotherWorkersLetsThatOneSpeakFirst) {
+  const std::string message = pipe::OfAnotherRank("rank 1 of 2 failed: it ended with an error", "rank 0 of 2", "");
+  const std::string lease = coordinator_.AddGang(
+      "job1", absl::StrCat(R"({"end": "failed", "class": "infra", "message": ")", message, R"("})"), 0, 1, 2);
+  const absl::Time before = absl::Now();
+  Start();
+  const v1::FinishRequest finish = FinishOf(lease);
+  EXPECT_GE(absl::Now() - before, absl::Seconds(1));
+  EXPECT_EQ(finish.message(), "rank 0: " + message);
 }
 
 TEST_F(GangTest, RankZeroSpeaksWithoutAPrefix) {

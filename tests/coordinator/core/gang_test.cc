@@ -1,5 +1,8 @@
 // Jobs on several workers: one grant a worker, one attempt for all, and what one worker's end does to the others.
+#include <map>
+
 #include "coordinator/errors/error_detail.h"
+#include "proto/pipe/other_rank.h"
 #include "tests/coordinator/core/gang_fixture.h"
 
 namespace sink {
@@ -100,6 +103,46 @@ TEST_F(GangTest, MembersReasonIsTheAttemptsReason) {
   EXPECT_EQ(*Finish(leader.lease, JobState::kFailed, FailureClass::kInfra, 1, "u"), JobState::kFailed);
   EXPECT_EQ(Get(1).failure_class, FailureClass::kOutOfMemory) << "whose budget is 0";
   EXPECT_EQ(Get(1).message, "on worker v: why");
+}
+
+// A gang of three workers with job 1, and the message of its attempt once all have failed with these.
+class GangOfThreeTest : public GangTest {
+ protected:
+  std::string MessageOf(const std::string& of_leader, const std::string& of_v, const std::string& of_w) {
+    for (const char* worker : {"u", "v", "w"}) Join(worker, 4);
+    SubmitGang(1, 12, 4);
+    std::map<std::string, std::vector<Grant>> grants;
+    for (const char* worker : {"u", "v", "w"}) grants[worker] = Ask(worker, 1, 4);
+    for (const auto& [worker, message] : {std::pair("w", of_w), std::pair("v", of_v), std::pair("u", of_leader)}) {
+      EXPECT_EQ(grants[worker].size(), 1u) << worker;
+      if (grants[worker].empty()) return "";
+      const FinishRequest request = {worker,  grants[worker][0].lease, JobState::kFailed, FailureClass::kInfra,
+                                     message, /*last_seq=*/0};
+      EXPECT_TRUE(manager->workers().Finish(request, now).ok()) << worker;
+    }
+    EXPECT_EQ(Get(1).message, manager->queries().GetJob(Id(1))->attempts[0].message);
+    return Get(1).message;
+  }
+};
+
+TEST_F(GangOfThreeTest, TheCauseIsToldAndNotWhatAnotherMemberSawOfIt) {
+  const std::string cause = "rank 4 of 12 failed: it ended with an error, which it reported";
+  const std::string of_leader = pipe::OfAnotherRank(cause, "rank 0 of 12", "");
+  EXPECT_EQ(MessageOf(of_leader, "this worker has no data set /data/regmix",
+                      pipe::OfAnotherRank(cause, "rank 8 of 12", "broken pipe")),
+            of_leader + "; on worker v: this worker has no data set /data/regmix");
+}
+
+TEST_F(GangOfThreeTest, WhatMembersSawOfEachOtherIsToldWhereNoneSaysMore) {
+  const std::string of_leader = pipe::OfAnotherRank("rank 4 of 12 failed: no sign of life", "rank 0 of 12", "");
+  const std::string of_v = pipe::OfAnotherRank("rank 8 of 12 failed: no sign of life", "rank 4 of 12", "");
+  const std::string of_w = pipe::OfAnotherRank("rank 4 of 12 failed: no sign of life", "rank 8 of 12", "");
+  EXPECT_EQ(MessageOf(of_leader, of_v, of_w), of_leader + "; on worker v: " + of_v + "; on worker w: " + of_w);
+}
+
+TEST_F(GangOfThreeTest, WhatAllSayIsBounded) {
+  const std::string much(size_t{1} << 20, 'x');
+  EXPECT_LT(MessageOf(much, much, much).size(), size_t{65} << 10);
 }
 
 TEST_F(GangTest, FailedMemberEndsTheAttemptEvenIfTheLeaderHangs) {
