@@ -12,6 +12,7 @@ namespace {
 void Enqueue(Job* job, Now now) {
   job->state = job->phase = JobState::kQueued;
   job->holder = {};
+  job->progress.tokens_per_second = 0;  // it trains no more
   job->queued_ms = now.unix_ms;
 }
 

@@ -133,6 +133,8 @@ std::vector<const MetricsExporter::Seen*> MetricsExporter::JobsToShow(const Stat
                                                                       int64_t steady_ms) const {
   for (const Job& job : stats.live) {
     Seen& seen = seen_[job.id];
+    // Before another attempt a person may have sent it back to an earlier checkpoint.
+    if (seen.shown.job.attempt != job.attempt) seen.looked_up_at_ms = 0;
     std::vector<Membership> sweeps = std::move(seen.shown.job.sweeps);  // which `live` does not have
     seen.shown.job = job;
     seen.shown.job.sweeps = std::move(sweeps);
@@ -143,6 +145,8 @@ std::vector<const MetricsExporter::Seen*> MetricsExporter::JobsToShow(const Stat
   LookUp(steady_ms);
   std::vector<const Seen*> jobs;
   for (auto& [id, seen] : seen_) {
+    // Of many that have left their workers at once some are looked up later.
+    if (seen.live_at_ms != steady_ms) seen.shown.job.progress.tokens_per_second = 0;
     const auto peak = peaks.find(seen.shown.job.worker);
     seen.shown.peak_flops = peak == peaks.end() ? 0 : peak->second * seen.shown.job.devices;
     seen.shown.most_tokens = std::max(seen.shown.most_tokens, seen.shown.job.progress.tokens);

@@ -425,6 +425,28 @@ TEST_F(JobTest, AnAttemptGivenBackByItsWorkerIsTriedAgainAtOnceAndCostsNothing) 
   EXPECT_EQ(manager->queries().GetJob(Id(1))->attempts.back().state, AttemptState::kCancelled);
 }
 
+TEST_F(JobTest, AQueuedJobHasNoTrainingRate) {
+  Submit({1});
+  Register();
+  const auto train = [this](uint64_t poll) {
+    const Lease lease = Start(poll);
+    EXPECT_TRUE(manager->workers().Report("w", lease, {Progress(2, 10 * static_cast<int64_t>(poll))}, now).ok());
+    EXPECT_EQ(Get().progress.tokens_per_second, 1.0);
+    return lease;
+  };
+  ASSERT_EQ(*Finish(train(1), JobState::kCancelled), JobState::kQueued) << "given back, as by a drain";
+  EXPECT_EQ(Get().progress.tokens_per_second, 0);
+  EXPECT_EQ(Get().progress.step, 10);
+  ASSERT_EQ(*Finish(train(2), JobState::kFailed, FailureClass::kInfra), JobState::kQueued);
+  EXPECT_EQ(Get().progress.tokens_per_second, 0);
+  Pass(2'000);
+  ASSERT_TRUE(Heartbeat({}).ok());
+  train(3);
+  Register("w", {}, "b");  // without the job, which is lost
+  EXPECT_EQ(State(), JobState::kQueued);
+  EXPECT_EQ(Get().progress.tokens_per_second, 0);
+}
+
 TEST_F(JobTest, AnAttemptGivenBackBeforeAStepIsNoRestartWithoutProgress) {
   Submit({1});
   Register();

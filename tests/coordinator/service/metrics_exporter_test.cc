@@ -139,6 +139,51 @@ TEST_F(MetricsExporterTest, TokensThatARestartRepeatsCountOnce) {
   EXPECT_EQ(Samples("sink_tokens_total").at(0).counter.value, 500);
 }
 
+TEST_F(MetricsExporterTest, JobsThatAreQueuedAgainHaveNoRateHoweverManyThereAre) {
+  const std::vector<Grant> grants = Run(2 * MetricsExporter::kLookUpsPerScrape);
+  for (const Grant& grant : grants)
+    Report(grant.lease, {pipe::Hello{}, pipe::Progress{.step = 5, .tokens_per_second = 10}});
+  const auto rate = [this] {
+    double sum = 0;
+    for (const auto& sample : Samples("sink_tokens_per_second")) sum += sample.gauge.value;
+    return sum;
+  };
+  EXPECT_EQ(rate(), 10.0 * static_cast<double>(grants.size()));
+  for (const Grant& grant : grants) {
+    const FinishRequest back{
+        .worker_id = std::string(32, 'a'), .lease = grant.lease, .outcome = JobState::kCancelled, .message = "drain"};
+    ASSERT_TRUE(jobs_->workers().Finish(back, now_).ok());
+  }
+  now_.steady_ms += 1000;
+  EXPECT_EQ(rate(), 0);
+}
+
+TEST_F(MetricsExporterTest, ANewAttemptShowsTheCheckpointThatItGoesOnFromAtOnce) {
+  const std::string worker(32, 'a');
+  const Lease lease = Run(1).at(0).lease;
+  Report(lease, {pipe::Hello{}, pipe::Progress{.step = 3}, pipe::Progress{.step = 8}});
+  for (const int64_t step : {3, 8})
+    ASSERT_TRUE(jobs_->workers().CommitCheckpoint(worker, lease, {step, "hash", {}, 3}, now_).ok());
+  EXPECT_EQ(Value("sink_job_checkpoint_step"), 8);
+  const FinishRequest failed{.worker_id = worker,
+                             .lease = lease,
+                             .outcome = JobState::kFailed,
+                             .failure_class = FailureClass::kUser,
+                             .message = "m"};
+  ASSERT_TRUE(jobs_->workers().Finish(failed, now_).ok());
+  now_.steady_ms += 1000;
+  EXPECT_EQ(Value("sink_job_checkpoint_step"), 8);
+  ASSERT_TRUE(jobs_->clients().Retry({"", {lease.job_id}}, now_, /*from_step=*/3).ok());
+  now_.steady_ms += 1000;
+  ASSERT_EQ(jobs_->dispatcher()
+                .AcquireLeases(
+                    {.worker_id = worker, .session = std::string(32, 'b'), .poll = ++asked_, .devices_free = 1}, now_)
+                ->size(),
+            1u);
+  EXPECT_EQ(Value("sink_job_step"), 3);
+  EXPECT_EQ(Value("sink_job_checkpoint_step"), 3);
+}
+
 TEST_F(MetricsExporterTest, AttemptsAreCountedOnceByHowTheyEnded) {
   const std::vector<Grant> grants = Run(4);
   const auto finish = [&](const Grant& grant, JobState outcome, FailureClass failure_class) {
