@@ -5,11 +5,14 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "coordinator/client/coordinator_client.h"
+#include "worker/patient_link.h"
 
 namespace sink::worker {
 namespace {
@@ -35,14 +38,16 @@ class ClientLink : public CoordinatorLink {
  public:
   ClientLink(std::unique_ptr<CoordinatorClient> client, std::shared_ptr<ConnectHook> hook,
              const EnrolmentOptions& options)
-      : hook_(std::move(hook)), client_(std::move(client)), enrolment_(options) {}
+      : folder_(options.folder), hook_(std::move(hook)), client_(std::move(client)), enrolment_(options) {}
 
   absl::StatusOr<v1::RegisterResponse> Register(const v1::RegisterRequest& request) override {
     {
       const absl::MutexLock lock(&mutex_);
       if (absl::Status status = enrolment_.Ensure(); !status.ok()) return status;
     }
-    return client_->Register(request);
+    auto response = client_->Register(request);
+    if (!absl::IsUnauthenticated(response.status())) return response;
+    return absl::UnauthenticatedError(absl::StrCat(response.status().message(), ": ", HowToJoinAnew(folder_)));
   }
   absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request) override {
     auto response = client_->Lease(request);
@@ -93,6 +98,7 @@ class ClientLink : public CoordinatorLink {
       spdlog::warn("the certificate could not be renewed yet: {}", status.ToString());
   }
 
+  const std::string folder_;
   const std::shared_ptr<ConnectHook> hook_;
   const std::unique_ptr<CoordinatorClient> client_;
   absl::Mutex mutex_;
@@ -108,7 +114,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorLink>> MakeClientLink(const EnrolmentO
                                            .retry_for = absl::ZeroDuration(),
                                            .on_connect = [hook] { hook->Call(); }});
   if (!client.ok()) return client.status();
-  return std::make_unique<ClientLink>(*std::move(client), std::move(hook), options);
+  return MakePatientLink(std::make_unique<ClientLink>(*std::move(client), std::move(hook), options));
 }
 
 }  // namespace sink::worker

@@ -10,7 +10,8 @@
 
 namespace sink::worker {
 
-// Calls with the worker's own certificate, which its first Register gets and heartbeats renew (enrolment.h).
+// Calls with the worker's own certificate, which its first Register gets and heartbeats renew (enrolment.h), and seldom
+// while that is refused (patient_link.h); the refusal says what helps.
 // InvalidArgument when the address is not host:port. Does not connect.
 absl::StatusOr<std::unique_ptr<CoordinatorLink>> MakeClientLink(const EnrolmentOptions& options);
 

@@ -23,13 +23,16 @@ constexpr absl::Duration kPeerPatience = absl::Seconds(1);
 absl::Status CheckKey(const std::string& folder, const std::string& key) {
   const absl::Status whole = identity::PublicKeyOfKey(key).status();
   if (whole.ok()) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat(identity::DamagedFile(identity::KeyPath(folder), whole).message(),
-                   ": bring it back; or stop this worker, remove ", folder, " and the file worker.id beside it, and ",
-                   "start it with --join and a token (`sinkctl worker token`): it joins as a new worker then"));
+  return absl::FailedPreconditionError(absl::StrCat(identity::DamagedFile(identity::KeyPath(folder), whole).message(),
+                                                    ": bring it back; or ", HowToJoinAnew(folder)));
 }
 
 }  // namespace
+
+std::string HowToJoinAnew(const std::string& folder) {
+  return absl::StrCat("stop this worker, remove ", folder, " and the file worker.id beside it, and start it with ",
+                      "--join and a token (`sinkctl worker token`): it joins as a new worker then");
+}
 
 absl::StatusOr<std::optional<identity::Bundle>> ReadJoinOption(const std::string& option) {
   if (option.empty()) return std::nullopt;

@@ -39,6 +39,9 @@ struct EnrolmentClocks {
 // a worker has joined, it may go.
 absl::StatusOr<std::optional<identity::Bundle>> ReadJoinOption(const std::string& option);
 
+// What lets a worker, whose credential is in that folder, join though that is damaged or was revoked.
+std::string HowToJoinAnew(const std::string& folder);
+
 class Enrolment {
  public:
   explicit Enrolment(EnrolmentOptions options, EnrolmentClocks clocks = {})

@@ -5,24 +5,25 @@
 
 #include <string>
 
-#include "worker/timing.h"
+#include "worker/protocol/answer.h"
 
 namespace sink::worker {
 namespace {
 
 constexpr absl::Duration kRepeat = absl::Seconds(30);
+constexpr absl::Duration kRepeatOfCredential = absl::Hours(1);
 
 }  // namespace
 
 void OutageLog::Note(const absl::Status& status) {
   if (absl::IsCancelled(status)) return;  // by this daemon itself, at its end
   const bool away = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
-  const absl::Duration now = BootTime();
+  const absl::Duration now = clock_();
   absl::MutexLock lock(&mutex_);
   if (!away) {
     if (told_away_) spdlog::info("the coordinator answers again, after {}", absl::FormatDuration(now - away_since_));
     away_ = told_away_ = false;
-    if (!status.ok()) Refused(std::string(status.message()), now);
+    if (!status.ok()) Refused(status, now);
     return;
   }
   if (!away_) away_since_ = now;
@@ -33,8 +34,9 @@ void OutageLog::Note(const absl::Status& status) {
   spdlog::warn("{}; training goes on, and the call is tried again", std::string(status.message()));
 }
 
-void OutageLog::Refused(const std::string& why, absl::Duration now) {
-  if (why == refusal_ && now - refused_at_ < kRepeat) return;
+void OutageLog::Refused(const absl::Status& status, absl::Duration now) {
+  const std::string why(status.message());
+  if (why == refusal_ && now - refused_at_ < (IsCredentialRefused(status) ? kRepeatOfCredential : kRepeat)) return;
   refusal_ = why;
   refused_at_ = now;
   spdlog::error("{}", why);

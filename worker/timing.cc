@@ -24,7 +24,7 @@ absl::Duration Jittered(absl::Duration duration) {
 }
 
 absl::Duration Backoff::Next(absl::Duration most) {
-  constexpr int kMaxDoublings = 6;
+  constexpr int kMaxDoublings = 9;  // to 102 s
   const auto pause = absl::Milliseconds(200) * (1 << std::min(tries_, kMaxDoublings));
   ++tries_;
   return Jittered(std::min(pause, most));

@@ -18,7 +18,7 @@ int64_t WallTimeMs();
 // A random factor in [0.8, 1.2] of the duration, so that many workers do not call at once.
 absl::Duration Jittered(absl::Duration duration);
 
-// Growing pauses between the tries of one call: 200 ms, doubling up to 7 s, or to `most`, jittered.
+// Growing pauses between the tries of one call: 200 ms, doubling up to 7 s, or to `most`, a minute say, jittered.
 class Backoff {
  public:
   absl::Duration Next(absl::Duration most = absl::Seconds(7));

@@ -35,10 +35,12 @@ class OutageLogTest : public ::testing::Test {
     return lines_.str();
   }
 
+  absl::Duration now_ = absl::Hours(5);
+
  private:
   std::shared_ptr<spdlog::logger> before_;
   std::ostringstream lines_;
-  OutageLog log_;
+  OutageLog log_{[this] { return now_; }};
 };
 
 TEST_F(OutageLogTest, AnOutageIsToldOnceAndItsEnd) {
@@ -64,6 +66,19 @@ TEST_F(OutageLogTest, ARefusalIsNoOutage) {
   EXPECT_EQ(Note(stale), "") << "not at every heartbeat";
   EXPECT_EQ(Note(absl::OkStatus()), "") << "it never was away";
   EXPECT_THAT(Note(absl::ResourceExhaustedError("disk full")), AllOf(HasSubstr("disk full"), Not(HasSubstr("again"))));
+}
+
+TEST_F(OutageLogTest, ARefusalIsToldAgainAndThatOfACredentialSeldom) {
+  const absl::Status full = absl::ResourceExhaustedError("disk full");
+  EXPECT_EQ(Note(full), "error: disk full\n");
+  now_ += absl::Seconds(31);
+  EXPECT_EQ(Note(full), "error: disk full\n");
+  const absl::Status revoked = absl::UnauthenticatedError("this certificate was revoked: join again");
+  EXPECT_EQ(Note(revoked), "error: this certificate was revoked: join again\n");
+  now_ += absl::Minutes(59);
+  EXPECT_EQ(Note(revoked), "");
+  now_ += absl::Minutes(2);
+  EXPECT_EQ(Note(revoked), "error: this certificate was revoked: join again\n");
 }
 
 TEST_F(OutageLogTest, ARefusalEndsAnOutage) {

@@ -17,6 +17,15 @@ TEST(Backoff, GrowsFromAFifthOfASecondToSevenSeconds) {
   EXPECT_LE(backoff.Next(), absl::Milliseconds(240));
 }
 
+TEST(Backoff, WhoIsRefusedPausesUpToAMinute) {
+  Backoff backoff;
+  EXPECT_LE(backoff.Next(absl::Minutes(1)), absl::Milliseconds(240));
+  absl::Duration last;
+  for (int i = 0; i < 10; ++i) last = backoff.Next(absl::Minutes(1));
+  EXPECT_GE(last, absl::Seconds(48));
+  EXPECT_LE(last, absl::Seconds(72));
+}
+
 TEST(Backoff, WhoMustBeBackSoonPausesNoLongerThanItSays) {
   Backoff backoff;
   for (int i = 0; i < 20; ++i) EXPECT_LE(backoff.Next(absl::Milliseconds(1400)), absl::Milliseconds(1680)) << i;

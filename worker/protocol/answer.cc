@@ -7,6 +7,10 @@ namespace sink::worker {
 
 bool IsUnregistered(const absl::Status& status) { return absl::IsNotFound(status) || absl::IsUnauthenticated(status); }
 
+bool IsCredentialRefused(const absl::Status& status) {
+  return absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status);
+}
+
 bool MustRegister(const absl::Status& status) { return IsUnregistered(status) || absl::IsFailedPrecondition(status); }
 
 Answer JudgeAnswer(const absl::Status& status) {

@@ -26,6 +26,10 @@ TEST(Answer, SaysWhetherToTryAgain) {
   EXPECT_TRUE(MustRegister(absl::FailedPreconditionError("stale session")));
   EXPECT_FALSE(MustRegister(absl::UnavailableError("")));
   EXPECT_FALSE(MustRegister(absl::OkStatus()));
+  EXPECT_TRUE(IsCredentialRefused(absl::UnauthenticatedError("revoked")));
+  EXPECT_TRUE(IsCredentialRefused(absl::PermissionDeniedError("revoked")));
+  EXPECT_FALSE(IsCredentialRefused(absl::NotFoundError("")));
+  EXPECT_FALSE(IsCredentialRefused(absl::OkStatus()));
 }
 
 TEST(Delivery, GoesOnFromWhatIsDurable) {
