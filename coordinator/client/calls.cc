@@ -9,6 +9,8 @@
 #include "absl/time/clock.h"
 #include "coordinator/client/address.h"
 #include "coordinator/errors/grpc_status.h"
+#include "coordinator/identity/certificate.h"
+#include "coordinator/identity/credential.h"
 
 namespace sink {
 namespace {
@@ -53,10 +55,8 @@ absl::Status Calls::Try::Result(const grpc::Status& status) const {
       }
       return absl::UnavailableError(
           absl::StrCat("cannot reach the coordinator at ", address, ": ", status.error_message(),
-                       peer == Peer::kCoordinator
-                           ? "; it is running: if this stays so, our credential has ended or is another coordinator's, "
-                             "and its admin can make a new one"
-                           : "; is it running? start it with `sink-coordinator --data DIR`"));
+                       peer == Peer::kCoordinator ? absl::StrCat("; it is running: ", calls_.WhyNoHandshake())
+                                                  : "; is it running? start it with `sink-coordinator --data DIR`"));
     case absl::StatusCode::kResourceExhausted:
       if (IsAnswered(status)) return FromGrpc(status);
       return absl::UnavailableError(
@@ -77,6 +77,17 @@ absl::Status Calls::WithoutChannel(const absl::Status& why) const {
   return absl::IsUnavailable(why) && WhoAnswers() == Peer::kOther
              ? absl::UnavailableError(NoCoordinatorAt(options_.address))
              : why;
+}
+
+std::string Calls::WhyNoHandshake() const {
+  const absl::StatusOr<identity::Credential> own =
+      options_.credential ? *options_.credential : identity::ReadCredential(options_.credentials);
+  const auto claims = own.ok() ? identity::Describe(own->certificate) : own.status();
+  const std::string outside = claims.ok() ? identity::OutsideItsTime(*claims, absl::Now()) : "";
+  if (outside.empty()) {
+    return "if this stays so, our credential has ended or is another coordinator's, and its admin can make a new one";
+  }
+  return absl::StrCat("our certificate ", outside, ": set the clock if it is wrong; else its admin can make a new one");
 }
 
 Peer Calls::WhoAnswers() const {

@@ -102,6 +102,8 @@ class Calls {
  private:
   bool PauseUnlessCancelled(absl::Duration pause);
 
+  // What people shall read of a coordinator that answers and with which no connection comes about.
+  std::string WhyNoHandshake() const;
   // What a caller shall see while there is no channel.
   absl::Status WithoutChannel(const absl::Status& why) const;
   // Who answers at the address while the channel has no connection; kNobody also while it has one.

@@ -38,11 +38,13 @@ Finding ExamineCredential(const std::string& subject, const identity::Credential
   if (*certified != *own) return fault("the certificate is for another key than the one beside it", another);
   if (now < claims->not_before)
     return fault(
-        absl::StrCat("the certificate is good only from ", Day(claims->not_before),
-                     " on: the clock of this machine is behind, or the coordinator's was ahead"),
+        absl::StrCat("the certificate ", identity::OutsideItsTime(*claims, now),
+                     ": the clock of this machine is behind, or the coordinator's was ahead"),
         absl::StrCat("set the clock that is wrong (timedatectl set-ntp true); if it was the coordinator's: ", another));
   if (now >= claims->not_after)
-    return fault(absl::StrCat("the certificate ended on ", Day(claims->not_after)), another);
+    return fault(absl::StrCat("the certificate ended on ", Day(claims->not_after),
+                              ", and by this machine's clock it is ", Day(now)),
+                 absl::StrCat("set the clock if it is wrong (timedatectl set-ntp true); else ", another));
   if (identity::IsDue(*claims, now) && absl::StartsWith(claims->uri, "sink://token/"))
     return {Level::kHint, subject,
             absl::StrCat("ends on ", Day(claims->not_after), ": the token of a program is never renewed"), another};

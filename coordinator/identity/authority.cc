@@ -17,15 +17,15 @@
 namespace sink::identity {
 namespace {
 
-// Clocks of other machines may be behind by so much.
+// So long before it was issued a certificate of the first releases began, for clocks that are behind.
 constexpr absl::Duration kClockSkew = absl::Hours(1);
 constexpr size_t kMaxFile = 64 * 1024;
 
-// Before there was any authority of this kind. One is good from then on whatever the clock says when it is made:
-// machines start without the right time, and one that is made a year ahead would lock everybody out for that year.
+// Before there was any authority of this kind. What is signed is good from then on whatever the clock says when it is
+// made: machines start without the right time, and one that was a year ahead would lock everybody out for that year.
 absl::Time BeforeAll() { return absl::FromCivil(absl::CivilDay(2025, 1, 1), absl::UTCTimeZone()); }
 
-std::string Date(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M", time, absl::UTCTimeZone()); }
+absl::Time GoodFrom(absl::Time now) { return std::min(now, BeforeAll()); }
 
 // Nothing when there is no such file; an empty one is damaged.
 absl::StatusOr<std::optional<std::string>> ReadIfThere(const std::string& path) {
@@ -49,7 +49,9 @@ constexpr char kMakeCertificate[] =
 
 }  // namespace
 
-absl::Duration LifetimeOf(const Claims& claims) { return claims.not_after - (claims.not_before + kClockSkew); }
+absl::Duration LifetimeOf(const Claims& claims) {
+  return claims.not_after - claims.issued.value_or(claims.not_before + kClockSkew);
+}
 
 bool IsDue(const Claims& claims, absl::Time now) { return now >= claims.not_after - LifetimeOf(claims) / 3; }
 
@@ -84,8 +86,8 @@ absl::Status Authority::LoadOrMake(absl::Time now) {
   if (kept_certificate) {
     certificate_ = *kept_certificate;
   } else {
-    SINK_ASSIGN_OR_RETURN(certificate_, MakeAuthorityCertificate(key_, std::min(now - kClockSkew, BeforeAll()),
-                                                                 std::max(now, BeforeAll()) + lifetimes_.authority));
+    SINK_ASSIGN_OR_RETURN(
+        certificate_, MakeAuthorityCertificate(key_, GoodFrom(now), std::max(now, BeforeAll()) + lifetimes_.authority));
     if (const auto failed = files::ReplaceFile(certificate_path, certificate_, 0600)) return ToStatus(failed);
   }
   const auto certified = PublicKeyOfCertificate(certificate_);
@@ -96,10 +98,10 @@ absl::Status Authority::LoadOrMake(absl::Time now) {
 
 absl::Status Authority::CheckTime(const std::string& path, absl::Time now) const {
   SINK_ASSIGN_OR_RETURN(const Claims claims, Describe(certificate_));
-  if (now >= claims.not_before && now < claims.not_after) return absl::OkStatus();
+  const std::string outside = OutsideItsTime(claims, now);
+  if (outside.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
-      path, " is good from ", Date(claims.not_before), " to ", Date(claims.not_after),
-      " (UTC), and by this machine's clock it is ", Date(now),
+      path, " ", outside,
       ", so that nobody could call: set the clock; if it is right, remove that file and start again, which makes one "
       "for the same key, after which all users and workers must join again"));
 }
@@ -121,7 +123,7 @@ absl::StatusOr<std::vector<Claims>> Authority::Keep(const std::string& folder, U
     SINK_ASSIGN_OR_RETURN(credential->key, MakeKey());
   } else if (const auto claims = Describe(credential->certificate);
              claims.ok() && !IsDue(*claims, now) && now >= claims->not_before) {
-    // One that is not good yet is from when our clock was ahead: nobody could call until that time.
+    // One of the first releases that is not good yet is from when our clock was ahead: nobody could call until then.
     return std::vector<Claims>();
   }
   SINK_ASSIGN_OR_RETURN(const std::string public_key, PublicKeyOfKey(credential->key));
@@ -150,8 +152,9 @@ absl::StatusOr<Authority::Issued> Authority::Sign(const std::string& public_key,
   // A serial number is positive: the first bit is not set.
   claims.serial = files::RandomId();
   claims.serial[0] = "01234567"[claims.serial[0] & 7];
-  claims.not_before = now - kClockSkew;
+  claims.not_before = GoodFrom(now);
   claims.not_after = now + lifetime;
+  claims.issued = now;
   SINK_ASSIGN_OR_RETURN(std::string certificate, identity::Issue(key_, certificate_, public_key, claims));
   return Issued{.certificate = std::move(certificate), .claims = std::move(claims)};
 }

@@ -27,8 +27,8 @@ struct Lifetimes {
   absl::Duration worker = absl::Hours(24 * 30);
 };
 
-// How long a certificate is good for from when it was issued: it says that it was so for a while before, because clocks
-// differ.
+// How long a certificate is good for from when it was issued: it says that it was so long before, because clocks differ
+// and are set.
 absl::Duration LifetimeOf(const Claims& claims);
 // Whether it is time for a new certificate.
 bool IsDue(const Claims& claims, absl::Time now);

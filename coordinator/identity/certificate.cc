@@ -29,6 +29,7 @@ using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 using Request = std::unique_ptr<X509_REQ, Free<X509_REQ_free>>;
 using Cert = std::unique_ptr<X509, Free<X509_free>>;
 using Names = std::unique_ptr<GENERAL_NAMES, Free<GENERAL_NAMES_free>>;
+using Period = std::unique_ptr<PKEY_USAGE_PERIOD, Free<PKEY_USAGE_PERIOD_free>>;
 using Number = std::unique_ptr<BIGNUM, Free<BN_free>>;
 
 absl::Status Damaged(const char* what) {
@@ -99,6 +100,16 @@ bool SetName(X509_NAME* name, const std::string& common_name) {
 bool SetTimes(X509* certificate, absl::Time not_before, absl::Time not_after) {
   return ASN1_TIME_set(X509_getm_notBefore(certificate), absl::ToTimeT(not_before)) != nullptr &&
          ASN1_TIME_set(X509_getm_notAfter(certificate), absl::ToTimeT(not_after)) != nullptr;
+}
+
+// As the time from when the key is used, which nothing checks: not_before is long before.
+bool SetIssued(X509* certificate, const std::optional<absl::Time>& issued) {
+  if (!issued) return true;
+  const Period period(PKEY_USAGE_PERIOD_new());
+  if (period == nullptr) return false;
+  period->notBefore = ASN1_GENERALIZEDTIME_set(nullptr, absl::ToTimeT(*issued));
+  return period->notBefore != nullptr && X509_add1_ext_i2d(certificate, NID_private_key_usage_period, period.get(),
+                                                           /*crit=*/0, X509V3_ADD_DEFAULT) == 1;
 }
 
 absl::StatusOr<absl::Time> ReadTime(const ASN1_TIME* time) {
@@ -179,7 +190,8 @@ absl::StatusOr<std::string> Issue(const std::string& authority_key, const std::s
   const bool made = c != nullptr && X509_set_version(c, X509_VERSION_3) == 1 && SetSerial(c, claims.serial) &&
                     SetName(X509_get_subject_name(c), server ? "Sink coordinator" : claims.serial) &&
                     X509_set_issuer_name(c, X509_get_subject_name(issuer.get())) == 1 &&
-                    SetTimes(c, claims.not_before, claims.not_after) && X509_set_pubkey(c, subject.get()) == 1 &&
+                    SetTimes(c, claims.not_before, claims.not_after) && SetIssued(c, claims.issued) &&
+                    X509_set_pubkey(c, subject.get()) == 1 &&
                     Add(c, issuer.get(), NID_basic_constraints, "critical,CA:FALSE") &&
                     Add(c, issuer.get(), NID_key_usage, "critical,digitalSignature") &&
                     // Who may call may not serve: a worker cannot pass for the coordinator.
@@ -195,6 +207,11 @@ absl::StatusOr<Claims> Describe(const std::string& certificate) {
   Claims claims;
   SINK_ASSIGN_OR_RETURN(claims.not_before, ReadTime(X509_get0_notBefore(read.get())));
   SINK_ASSIGN_OR_RETURN(claims.not_after, ReadTime(X509_get0_notAfter(read.get())));
+  const Period used(
+      static_cast<PKEY_USAGE_PERIOD*>(X509_get_ext_d2i(read.get(), NID_private_key_usage_period, nullptr, nullptr)));
+  if (used != nullptr && used->notBefore != nullptr) {
+    SINK_ASSIGN_OR_RETURN(claims.issued, ReadTime(used->notBefore));
+  }
   const Number serial(ASN1_INTEGER_to_BN(X509_get0_serialNumber(read.get()), nullptr));
   const std::unique_ptr<char, Free<[](char* text) { OPENSSL_free(text); }>> hex(BN_bn2hex(serial.get()));
   if (hex == nullptr) return Damaged("the certificate's serial number");
@@ -211,6 +228,13 @@ absl::StatusOr<Claims> Describe(const std::string& certificate) {
                 static_cast<size_t>(ASN1_STRING_length(text)));
   }
   return claims;
+}
+
+std::string OutsideItsTime(const Claims& claims, absl::Time now) {
+  if (now >= claims.not_before && now < claims.not_after) return "";
+  const auto date = [](absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M", time, absl::UTCTimeZone()); };
+  return absl::StrCat("is good from ", date(claims.not_before), " to ", date(claims.not_after),
+                      " (UTC), and by this machine's clock it is ", date(now));
 }
 
 }  // namespace sink::identity

@@ -3,6 +3,7 @@
 // thread. Errors name no file: their caller knows it.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -24,6 +25,7 @@ struct Claims {
   std::string host = "";  // of a worker: at which others may be told to reach it
   std::string serial;     // 32 hex digits; a client's common name, too, where gRPC shows it
   absl::Time not_before, not_after;
+  std::optional<absl::Time> issued = std::nullopt;  // those of the first releases do not say
 };
 
 // A new private key.
@@ -44,5 +46,9 @@ absl::StatusOr<std::string> Issue(const std::string& authority_key, const std::s
 
 // Of a certificate of ours. INVALID_ARGUMENT: damaged.
 absl::StatusOr<Claims> Describe(const std::string& certificate);
+
+// When it is good, and what the clock says, if by the clock it is not: "is good from ... to ... (UTC), and by this
+// machine's clock it is ...". Empty: it is good.
+std::string OutsideItsTime(const Claims& claims, absl::Time now);
 
 }  // namespace sink::identity

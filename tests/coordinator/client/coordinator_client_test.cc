@@ -11,6 +11,8 @@
 
 #include "coordinator/errors/grpc_status.h"
 #include "coordinator/identity/authority.h"
+#include "coordinator/identity/certificate.h"
+#include "coordinator/identity/credential.h"
 #include "coordinator/identity/tls.h"
 #include "sink/v1/client.grpc.pb.h"
 #include "tests/testing/temp_dir.h"
@@ -127,6 +129,21 @@ TEST_F(CoordinatorClientTest, AbsentCoordinatorIsNamed) {
                     HasSubstr("is it running?"), HasSubstr("sink-coordinator --data")));
   EXPECT_GE(absl::Now() - begin, absl::Milliseconds(500));  // it did try again
   EXPECT_LE(absl::Now() - begin, absl::Seconds(5));
+}
+
+TEST_F(CoordinatorClientTest, ACertificateThatIsNotGoodByOurClockIsNamedWithWhatTheClockSays) {
+  identity::Credential ours = *identity::ReadCredential(authority_->admin_folder());
+  const absl::Time then = absl::Now() - absl::Hours(48);
+  ours.certificate =
+      authority_->Issue(*identity::PublicKeyOfKey(ours.key), identity::kAdminUri, absl::Hours(1), then)->certificate;
+  credentials_ = folder_ / "ended";
+  ASSERT_TRUE(identity::WriteCredential(credentials_, ours).ok());
+  const absl::Status status = Client({.address = "", .retry_for = absl::ZeroDuration()})->ListSweeps({}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  const std::string end = absl::FormatTime("%Y-%m-%d %H:%M", then + absl::Hours(1), absl::UTCTimeZone());
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("our certificate is good from 2025-01-01 00:00 to " + end),
+                    HasSubstr("by this machine's clock it is "), HasSubstr("set the clock if it is wrong")));
 }
 
 // A worker tries each second or so, and a handshake takes several turns.

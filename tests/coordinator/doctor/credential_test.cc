@@ -97,10 +97,12 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Planted{"ended", Level::kFault, "the certificate ended on 20", kAnother,
                 [](Site& s) { s.now += identity::Lifetimes().user + absl::Seconds(1); }},
+        Planted{"clock_ahead", Level::kFault, "by this machine's clock it is ", "set the clock if it is wrong",
+                [](Site& s) { s.now += absl::Hours(24 * 365); }},
         Planted{"not_renewed", Level::kHint, "has not been renewed in time", kAnother,
                 [](Site& s) { s.now += identity::Lifetimes().user * 0.7; }},
         Planted{"clock_behind", Level::kFault, "the clock of this machine is behind", "timedatectl",
-                [](Site& s) { s.now -= absl::Hours(24); }},
+                [](Site& s) { s.now = absl::UnixEpoch() + absl::Hours(1); }},
         Planted{"open_key", Level::kFault, "can be read or changed by other users", "chmod 600",
                 [](Site& s) { fs::permissions(s.admin + "/key.pem", fs::perms::others_read, fs::perm_options::add); }},
         Planted{"another_key", Level::kFault, "is for another key", kAnother,

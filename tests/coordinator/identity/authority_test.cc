@@ -82,11 +82,47 @@ TEST_F(AuthorityTest, RenewsInTimeAndForTheSameKey) {
   EXPECT_EQ(Describe(second.certificate)->uri, kAdminUri);
 }
 
-TEST_F(AuthorityTest, WhatWasIssuedWhileTheClockWasAheadIsMadeAnewOnceItIsRight) {
+TEST_F(AuthorityTest, WhatIsIssuedWhileTheClockIsAheadIsGoodWhenItIsSetBack) {
+  const Authority authority = Open(now_ + absl::Hours(24 * 40));
+  const std::string key = *PublicKeyOfKey(*MakeKey());
+  const auto issued = authority.Issue(key, "sink://worker/7", absl::Hours(2), now_ + absl::Hours(24 * 40));
+  ASSERT_TRUE(issued.ok()) << issued.status();
+  for (const std::string& certificate : {issued->certificate, ReadCredential(authority.server_folder())->certificate,
+                                         ReadCredential(authority.admin_folder())->certificate}) {
+    EXPECT_EQ(OutsideItsTime(*Describe(certificate), now_ - absl::Hours(10)), "");
+  }
+}
+
+TEST_F(AuthorityTest, TheLifetimeOfACertificateBeginsWhenItIsIssued) {
+  const auto issued =
+      Open(now_).Issue(*PublicKeyOfKey(*MakeKey()), "sink://worker/7", absl::Hours(30), now_ + absl::Hours(1));
+  ASSERT_TRUE(issued.ok()) << issued.status();
+  const Claims claims = *Describe(issued->certificate);
+  EXPECT_EQ(claims.issued, now_ + absl::Hours(1));
+  EXPECT_EQ(claims.not_after, now_ + absl::Hours(31));
+  EXPECT_EQ(LifetimeOf(claims), absl::Hours(30));
+  EXPECT_FALSE(IsDue(claims, now_ + absl::Hours(20)));
+  EXPECT_TRUE(IsDue(claims, now_ + absl::Hours(21)));
+  // Of the first releases: good from an hour before.
+  const Claims old = {.serial = "", .not_before = now_, .not_after = now_ + absl::Hours(31)};
+  EXPECT_EQ(LifetimeOf(old), absl::Hours(30));
+}
+
+TEST_F(AuthorityTest, OneOfTheFirstReleasesFromAClockThatWasAheadIsMadeAnewOnceItIsRight) {
   const Authority authority = Open(now_);
-  const absl::Time wrong = now_ + lifetimes_.server * 0.7;
-  ASSERT_EQ(authority.Refresh(wrong)->size(), 1u);
-  ASSERT_GT(Describe(ReadCredential(authority.server_folder())->certificate)->not_before, now_);
+  const std::string ca = *files::ReadFile(folder_ / "tls/ca.key.pem", 10'000);
+  for (const std::string& folder : {authority.server_folder(), authority.admin_folder()}) {
+    const bool server = folder == authority.server_folder();
+    const auto ahead = Issue(ca, authority.certificate(), *PublicKeyOfKey(ReadCredential(folder)->key),
+                             {.use = server ? Use::kServer : Use::kClient,
+                              .uri = server ? "" : kAdminUri,
+                              .serial = "000000000000000000000000000000a7",
+                              .not_before = now_ + absl::Hours(24),
+                              .not_after = now_ + absl::Hours(24 * 90)});
+    ASSERT_TRUE(ahead.ok()) << ahead.status();
+    EXPECT_FALSE(Describe(*ahead)->issued);
+    ASSERT_TRUE(ReplaceCertificate(folder, *ahead).ok());
+  }
   EXPECT_EQ(authority.Refresh(now_)->size(), 1u);
   for (const std::string& folder : {authority.server_folder(), authority.admin_folder()})
     EXPECT_LE(Describe(ReadCredential(folder)->certificate)->not_before, now_) << folder;
