@@ -454,7 +454,7 @@ absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_
 
 void Server::Parts::LookAtDisk() {
   const absl::Status here = checkpoints->CheckHere();
-  disk->Look(SystemNow().steady_ms, here);
+  disk->Look(SystemNow().steady_ms, here, store->CheckInPlace());
   jobs->dispatcher().SetRoom(!disk->full());
   jobs->dispatcher().SetCheckpointsAway(!here.ok());
 }

@@ -35,18 +35,19 @@ std::string MiBLeft(uint64_t bytes) { return absl::StrCat(bytes >> 20, " MiB are
 
 }  // namespace
 
-void DiskWatch::Look(int64_t now_ms, const absl::Status& checkpoints) {
-  struct statvfs disk;
-  if (statvfs(folder_.c_str(), &disk) != 0) return;
+void DiskWatch::Look(int64_t now_ms, const absl::Status& checkpoints, const absl::Status& database) {
+  struct statvfs disk = {};
+  if (statvfs(folder_.c_str(), &disk) != 0 && database.ok()) return;
   const uint64_t free = uint64_t{disk.f_bavail} * disk.f_frsize;
   MutexLock lock(&mutex_);
   std::erase_if(waiting_, [&](const auto& entry) { return now_ms - entry.second.refused_ms > kForgottenAfterMs; });
-  const Level level = free < reserve_bytes_       ? Level::kFull
+  const Level level = !database.ok()              ? Level::kLost
+                      : free < reserve_bytes_     ? Level::kFull
                       : !checkpoints.ok()         ? Level::kAway
                       : !waiting_.empty()         ? Level::kWaited
                       : free / 4 < reserve_bytes_ ? Level::kLow
                                                   : Level::kRoom;
-  warning_ = WarningOf(level, free, checkpoints);
+  warning_ = WarningOf(level, free, checkpoints, database);
   const Level before = std::exchange(level_, level);
   const bool another = before != level;
   if (another) ++changes_;
@@ -58,6 +59,8 @@ void DiskWatch::Look(int64_t now_ms, const absl::Status& checkpoints) {
   }
   if (level == Level::kRoom && before == Level::kAway) {
     spdlog::info("the coordinator's checkpoints are there again ({})", folder_);
+  } else if (level == Level::kRoom && before == Level::kLost) {
+    spdlog::info("the coordinator's database is at its place again ({})", folder_);
   } else if (level == Level::kRoom) {
     const char* const better = before == Level::kWaited ? "keeps no checkpoint waiting any more" : "has room again";
     spdlog::info("the disk of {} {}: {}", folder_, better, MiBLeft(free));
@@ -66,7 +69,8 @@ void DiskWatch::Look(int64_t now_ms, const absl::Status& checkpoints) {
   }
 }
 
-std::string DiskWatch::WarningOf(Level level, uint64_t free, const absl::Status& checkpoints) const {
+std::string DiskWatch::WarningOf(Level level, uint64_t free, const absl::Status& checkpoints,
+                                 const absl::Status& database) const {
   const std::string reserve = absl::StrCat(reserve_bytes_ >> 20, " MiB");
   switch (level) {
     case Level::kRoom:
@@ -89,6 +93,8 @@ std::string DiskWatch::WarningOf(Level level, uint64_t free, const absl::Status&
       return absl::StrCat("the coordinator's disk is full: ", MiBLeft(free), ", and ", reserve,
                           " are kept for its database; nothing is started, checkpoints wait, so that jobs stay "
                           "finalizing, and sweeps and retries are refused, until there is room again");
+    case Level::kLost:
+      return std::string(database.message());
   }
   return "";
 }
@@ -117,6 +123,7 @@ std::string DiskWatch::Warning() const {
 std::string DiskWatch::WarningFor(const Job& job) const {
   if (IsFinal(job.state)) return "";
   MutexLock lock(&mutex_);
+  if (level_ == Level::kLost) return warning_;
   if (level_ == Level::kAway) return job.state == JobState::kQueued ? "" : warning_;
   const auto found = waiting_.find(job.id);
   if (found == waiting_.end()) {
@@ -143,6 +150,7 @@ bool DiskWatch::full() const {
 
 absl::Status DiskWatch::CheckRoom() const {
   MutexLock lock(&mutex_);
+  if (level_ == Level::kLost) return absl::FailedPreconditionError(warning_);
   return level_ == Level::kFull ? absl::ResourceExhaustedError(warning_) : absl::OkStatus();
 }
 

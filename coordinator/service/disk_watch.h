@@ -1,7 +1,7 @@
 // Whether the coordinator's disk has room, in all and for the checkpoints that workers want to send, and takes them,
-// and whether that of the checkpoints is there at all: looked at once a tick, told in the log when it changes, and to
-// people who ask for a status or why a job is where it is. A disk that fills up, goes or becomes read-only unnoticed
-// keeps every job FINALIZING, as no checkpoint can be taken. Any thread.
+// and whether that of the checkpoints, and the database, are there at all: looked at once a tick, told in the log when
+// it changes, and to people who ask for a status or why a job is where it is. A disk that fills up, goes or becomes
+// read-only unnoticed keeps every job FINALIZING, as no checkpoint can be taken. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,10 @@ class DiskWatch {
   // as many as nearly full.
   DiskWatch(std::string folder, uint64_t reserve_bytes) : folder_(std::move(folder)), reserve_bytes_(reserve_bytes) {}
 
-  // Times are of a steady clock. `checkpoints`: what CheckpointRepository::CheckHere says.
-  void Look(int64_t now_ms, const absl::Status& checkpoints = absl::OkStatus()) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Times are of a steady clock. `checkpoints`: what CheckpointRepository::CheckHere says; `database`: what
+  // SqliteStore::CheckInPlace says.
+  void Look(int64_t now_ms, const absl::Status& checkpoints = absl::OkStatus(),
+            const absl::Status& database = absl::OkStatus()) ABSL_LOCKS_EXCLUDED(mutex_);
   // The job's checkpoint cannot be stored now. `why`, RESOURCE_EXHAUSTED: there is no room for it, on the disk or in
   // the job's share of it, and how much it needs and may have; any other: what failed, with its path.
   void Refused(const std::string& job_id, const absl::Status& why, int64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -46,20 +48,22 @@ class DiskWatch {
   // Grows when the warning comes, goes or becomes another than by its numbers.
   uint64_t changes() const ABSL_LOCKS_EXCLUDED(mutex_);
   bool full() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // RESOURCE_EXHAUSTED, with the warning, when it is full: new work is neither to be taken nor to be given out.
+  // RESOURCE_EXHAUSTED, with the warning, when it is full: new work is neither to be taken nor to be given out. So it
+  // is where the database is not at its place: FAILED_PRECONDITION.
   absl::Status CheckRoom() const ABSL_LOCKS_EXCLUDED(mutex_);
   void AddSeries(Families* families) const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   static constexpr int64_t kTellEveryMs = 30'000;  // of a checkpoint that goes on waiting
 
-  enum class Level { kRoom, kLow, kWaited, kAway, kFull };  // kWaited: there is some, and a checkpoint waits
+  // kWaited: there is some, and a checkpoint waits; kLost: the database is not at its place.
+  enum class Level { kRoom, kLow, kWaited, kAway, kFull, kLost };
   struct Waiting {
     absl::Status why;
     int64_t refused_ms = 0;  // last
   };
 
-  std::string WarningOf(Level level, uint64_t free, const absl::Status& checkpoints) const
+  std::string WarningOf(Level level, uint64_t free, const absl::Status& checkpoints, const absl::Status& database) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string folder_;

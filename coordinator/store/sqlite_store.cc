@@ -61,12 +61,13 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
   }
   if (!status.ok()) return status;
   std::move(unlock).Cancel();
-  return std::unique_ptr<SqliteStore>(new SqliteStore(*lock, std::move(*writer), std::move(readers), options));
+  return std::unique_ptr<SqliteStore>(new SqliteStore(*lock, path, std::move(*writer), std::move(readers), options));
 }
 
-SqliteStore::SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Reader>> readers,
-                         const Options& options)
+SqliteStore::SqliteStore(int lock_fd, const std::string& path, std::unique_ptr<Database> writer,
+                         std::vector<std::unique_ptr<Reader>> readers, const Options& options)
     : lock_fd_(lock_fd),
+      place_(path),
       writing_connection_(std::move(writer)),
       writer_(writing_connection_.get()),
       readers_(std::move(readers)),
@@ -84,6 +85,7 @@ SqliteStore::~SqliteStore() {
 }
 
 absl::Status SqliteStore::Queue(const std::function<absl::Status(Transaction&)>& body, bool large) {
+  SINK_RETURN_IF_ERROR(CheckInPlace());
   Waiter waiter;
   waiter.write.body = &body;
   waiter.write.large = large;

@@ -13,6 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "coordinator/job/mutex.h"
+#include "coordinator/store/database_place.h"
 #include "coordinator/store/group_commit.h"
 #include "coordinator/store/job_store.h"
 #include "coordinator/store/series_names.h"
@@ -41,6 +42,10 @@ class SqliteStore final : public JobStore {
   }
   ~SqliteStore() override;  // finishes what was accepted
 
+  // UNAVAILABLE while the database is not at its place, with what helps (database_place.h). So does every write answer
+  // then, as nothing that it said would be there at the next start.
+  absl::Status CheckInPlace() const { return place_.Check(); }
+
   absl::Status Write(const std::function<absl::Status(Transaction&)>& body) override { return Queue(body, false); }
   absl::Status WriteLarge(const std::function<absl::Status(Transaction&)>& body) override { return Queue(body, true); }
   absl::Status Read(const std::function<absl::Status(Snapshot&)>& body) override;
@@ -59,8 +64,8 @@ class SqliteStore final : public JobStore {
     SeriesNames names;
   };
 
-  SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Reader>> readers,
-              const Options& options);
+  SqliteStore(int lock_fd, const std::string& path, std::unique_ptr<Database> writer,
+              std::vector<std::unique_ptr<Reader>> readers, const Options& options);
 
   absl::Status Queue(const std::function<absl::Status(Transaction&)>& body, bool large);
   void WriteLoop();
@@ -69,6 +74,7 @@ class SqliteStore final : public JobStore {
   void CommitGroup(Waiter* first);
 
   const int lock_fd_;
+  const DatabasePlace place_;
   const std::unique_ptr<Database> writing_connection_;
   GroupCommit writer_;  // write thread only
 

@@ -67,9 +67,10 @@ class DiskWatchTest : public ::testing::Test {
   testing::TempDir folder_;
   DiskWatch watch_{folder_ / "", /*reserve_bytes=*/0};
 
+  std::ostringstream lines_;
+
  private:
   std::shared_ptr<spdlog::logger> before_;
-  std::ostringstream lines_;
 };
 
 TEST_F(DiskWatchTest, ACheckpointThatDoesNotFitIsToldUntilItsUploadBegins) {
@@ -160,6 +161,25 @@ TEST_F(DiskWatchTest, ThatAllCheckpointsAreAwayIsToldOnceToEverybodyUntilTheyAre
   EXPECT_THAT(Look(3000), HasSubstr("are there again"));
   EXPECT_EQ(watch_.Warning(), "");
   EXPECT_EQ(Away(), 0);
+}
+
+TEST_F(DiskWatchTest, ADatabaseThatIsNotAtItsPlaceIsToldOnceToEverybodyAndNothingIsTakenMeanwhile) {
+  const absl::Status moved = absl::UnavailableError("the coordinator's database is not at its place");
+  EXPECT_EQ(Look(0), "");
+  const uint64_t before = watch_.changes();
+  lines_.str("");
+  watch_.Look(1000, absl::OkStatus(), moved);
+  EXPECT_THAT(lines_.str(), StartsWith("error: the coordinator's database is not at its place"));
+  lines_.str("");
+  watch_.Look(2000, absl::OkStatus(), moved);
+  EXPECT_EQ(lines_.str(), "");
+  EXPECT_EQ(watch_.changes(), before + 1);
+  EXPECT_EQ(watch_.Warning(), moved.message());
+  EXPECT_EQ(WarningFor(kJob), moved.message());
+  EXPECT_EQ(watch_.CheckRoom(), absl::FailedPreconditionError(moved.message()));
+  EXPECT_THAT(Look(3000), HasSubstr("at its place again"));
+  EXPECT_EQ(watch_.Warning(), "");
+  EXPECT_TRUE(watch_.CheckRoom().ok());
 }
 
 TEST_F(DiskWatchTest, AFullDiskIsToldOnceAndComesBeforeWhatWaits) {

@@ -93,6 +93,30 @@ TEST_F(ServerTest, SecondCoordinatorOnTheSameFolderIsRefused) {
   EXPECT_EQ(*files::ReadFile(folder_ / "data/coordinator.addr", 100), server_->address() + "\n");  // left alone
 }
 
+TEST_F(ServerTest, WhileItsDatabaseIsAwayItTakesNothingAndSaysSo) {
+  ASSERT_TRUE(client_->SubmitSweep(testing::Submission(testing::SweepYaml("s", "1e-3"))).ok());
+  const std::string path = folder_ / "data/sink.db";
+  std::filesystem::rename(path, path + ".away");
+  std::string warning;
+  for (int i = 0; i < 200 && warning.empty(); ++i) {
+    absl::SleepFor(absl::Milliseconds(20));
+    const auto listed = client_->ListSweeps({});
+    ASSERT_TRUE(listed.ok()) << listed.status();
+    if (listed->warnings_size() > 0) warning = listed->warnings(0);
+  }
+  EXPECT_THAT(warning, AllOf(HasSubstr(path + " was removed, moved or replaced"), HasSubstr("cp /proc/")));
+  const auto refused = client_->SubmitSweep(testing::Submission(testing::SweepYaml("t", "2e-3"), 2));
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("was removed, moved or replaced"));
+  std::filesystem::rename(path + ".away", path);
+  absl::Status taken = refused.status();
+  for (int i = 0; i < 200 && !taken.ok(); ++i) {
+    absl::SleepFor(absl::Milliseconds(20));
+    taken = client_->SubmitSweep(testing::Submission(testing::SweepYaml("t", "2e-3"), 2)).status();
+  }
+  EXPECT_TRUE(taken.ok()) << taken;
+}
+
 // As kill -9 leaves the running one.
 TEST_F(ServerTest, ALogThatIsDamagedIsRefused) {
   ASSERT_TRUE(client_->SubmitSweep(testing::Submission(testing::SweepYaml("s", "1e-3"))).ok());
