@@ -36,7 +36,7 @@ absl::Status LoseLease(CoreContext* context, store::Transaction& rows, KnownWork
   const int64_t wait = EndFailedAttempt(&job, loss.failure_class, loss.why, policy, now, suspect);
   SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
   if (HasStepped(job)) {
-    const int64_t begun_ms = BegunMs(attempt, now);
+    const int64_t begun_ms = context->clock().GrantedMs(attempt.fence);
     context->health().Stepped(attempt.worker_id, begun_ms);
     for (const GangMember& member : members) context->health().Stepped(member.holder.worker_id, begun_ms);
   }

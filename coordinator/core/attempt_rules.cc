@@ -75,8 +75,6 @@ int64_t EndFailedAttempt(Job* job, FailureClass failure_class, const std::string
 
 bool HasStepped(const Job& job) { return job.progress.step > job.start_step; }
 
-int64_t BegunMs(const Attempt& attempt, Now now) { return now.steady_ms - (now.unix_ms - attempt.started_ms); }
-
 void EndJob(Job* job, JobState state, FailureClass failure_class, const std::string& message, Now now) {
   job->state = state;
   job->holder = {};

@@ -38,9 +38,6 @@ int64_t EndFailedAttempt(Job* job, FailureClass failure_class, const std::string
 // Whether the attempt that the job is in, or has just left, made a training step.
 bool HasStepped(const Job& job);
 
-// When the attempt began, in ms on the steady clock.
-int64_t BegunMs(const Attempt& attempt, Now now);
-
 // A final state.
 void EndJob(Job* job, JobState state, FailureClass failure_class, const std::string& message, Now now);
 

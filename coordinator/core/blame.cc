@@ -63,7 +63,7 @@ absl::Status BlameWorker(CoreContext* context, store::Transaction& rows, const J
     }
   }
   SINK_ASSIGN_OR_RETURN(const Attempt attempt, rows.GetAttempt(job.id, job.attempt));
-  const int64_t begun_ms = BegunMs(attempt, now);
+  const int64_t begun_ms = context->clock().GrantedMs(attempt.fence);
   const bool too_often = fault.lost ? health.Lost(worker_id, job.id, late, begun_ms, now.steady_ms)
                          : late     ? health.FailedLate(worker_id, job.id, begun_ms, now.steady_ms)
                                     : health.Failed(worker_id, job.id, now.steady_ms);

@@ -186,7 +186,7 @@ absl::StatusOr<Job> Dispatcher::GrantLease(store::Transaction& rows, const Sched
   SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
   SINK_RETURN_IF_ERROR(rows.PutAttempt(RunningAttempt(job, now)));
   SINK_RETURN_IF_ERROR(AddMembers(rows, job, start, now));
-  context_->clock().Lease(holder.fence, now.steady_ms);
+  context_->clock().Grant(holder.fence, now.steady_ms);
   return job;
 }
 
@@ -200,7 +200,7 @@ absl::Status Dispatcher::AddMembers(store::Transaction& rows, const Job& job, co
     member.worker = worker.name;
     member.holder = context_->NewHolder(worker.id, worker.session, 0);
     SINK_RETURN_IF_ERROR(rows.PutMember(member));
-    context_->clock().Lease(member.holder.fence, now.steady_ms);
+    context_->clock().Grant(member.holder.fence, now.steady_ms);
     rank += devices;
   }
   return absl::OkStatus();

@@ -12,6 +12,11 @@ constexpr uint64_t kNoMorePolls = UINT64_MAX;
 
 }  // namespace
 
+void LeaseClock::Grant(uint64_t fence, int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  leases_[fence] = {.granted = steady_ms, .heard = steady_ms, .ours = true};
+}
+
 void LeaseClock::Hear(uint64_t fence, int64_t steady_ms) {
   MutexLock lock(&mutex_);
   LeaseTimes& times = leases_.try_emplace(fence, LeaseTimes{steady_ms, steady_ms}).first->second;
@@ -22,6 +27,12 @@ void LeaseClock::Hear(uint64_t fence, int64_t steady_ms) {
 LeaseClock::LeaseTimes LeaseClock::Lease(uint64_t fence, int64_t steady_ms) {
   MutexLock lock(&mutex_);
   return leases_.try_emplace(fence, LeaseTimes{steady_ms, steady_ms}).first->second;
+}
+
+int64_t LeaseClock::GrantedMs(uint64_t fence) {
+  MutexLock lock(&mutex_);
+  const auto lease = leases_.find(fence);
+  return lease != leases_.end() && lease->second.ours ? lease->second.granted : INT64_MIN;
 }
 
 void LeaseClock::KeepOnly(const absl::flat_hash_set<uint64_t>& fences) {

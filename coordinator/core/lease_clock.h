@@ -22,6 +22,7 @@ class LeaseClock {
     int64_t granted = 0;
     int64_t heard = 0;
     bool listed = false;  // its worker has named it, so the grant did arrive
+    bool ours = false;    // granted by this process
   };
   struct WorkerTimes {
     int64_t heard = 0;
@@ -33,9 +34,13 @@ class LeaseClock {
   };
 
   // Leases, by fence.
+  void Grant(uint64_t fence, int64_t steady_ms);               // it is granted now
   void Hear(uint64_t fence, int64_t steady_ms);                // its worker has named it
   LeaseTimes Lease(uint64_t fence, int64_t steady_ms);         // starts the count when the lease is new
   void KeepOnly(const absl::flat_hash_set<uint64_t>& fences);  // forgets the rest
+  // When a lease was granted; INT64_MIN of one that this process has not granted, which is older than all that core
+  // knows of workers' failures.
+  int64_t GrantedMs(uint64_t fence);
 
   // Workers, by id.
   // Returns what was known of it before.

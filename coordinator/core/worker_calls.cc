@@ -334,7 +334,7 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
     std::vector<std::string> workers = {request.worker_id};
     for (const GangMember& member : members) workers.push_back(member.holder.worker_id);
     for (const std::string& worker : workers) {
-      if (HasStepped(job)) context_->health().Stepped(worker, BegunMs(*attempt, now));
+      if (HasStepped(job)) context_->health().Stepped(worker, context_->clock().GrantedMs(attempt->fence));
       if (outcome == AttemptOutcome::kSucceeded) context_->health().Succeeded(worker);
     }
     if (outcome == AttemptOutcome::kInfra) {

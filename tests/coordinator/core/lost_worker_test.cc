@@ -238,6 +238,45 @@ TEST_F(LostWorkerTest, JobsThatAreLostWithItAtOnceCountAsOne) {
   EXPECT_EQ(Seen("bad").hold, WorkerHold::kQuarantined);
 }
 
+TEST_F(LostWorkerTest, SoTheyDoWhenTheClockIsSetBackMeanwhile) {
+  Submit({1, 2, 3});
+  Boot("w");
+  Boot("well");
+  ASSERT_EQ(Ask("w", /*devices=*/3).size(), 3u);
+  now.unix_ms -= 30 * 60'000;
+  PassWith({"well"}, 20'000);
+  ASSERT_EQ(expirations, 3);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+}
+
+TEST_F(LostWorkerTest, SoTheyDoWhenTheCoordinatorStartsAnewMeanwhile) {
+  Submit({1, 2, 3});
+  Boot("w");
+  Boot("well");
+  std::vector<HeldJob> held;
+  for (const Grant& grant : Ask("w", /*devices=*/3)) held.push_back({grant.lease, JobState::kRunning});
+  ASSERT_EQ(held.size(), 3u);
+  now.unix_ms -= 30 * 60'000;
+  Restart();
+  ASSERT_TRUE(manager->workers().Heartbeat({"w", Session("w"), held, 0}, now).ok());
+  PassWith({"well"}, 20'000);
+  ASSERT_EQ(expirations, 3);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+}
+
+TEST_F(LostWorkerTest, AClockThatIsSetAheadAgainAndAgainHidesNoBadWorker) {
+  Submit({1, 2, 3, 4});
+  Boot("bad");
+  Boot("well");
+  for (int job = 1; job <= 3; ++job) {
+    EXPECT_EQ(Begin("bad", /*steps=*/5), job);
+    now.unix_ms += 30 * 60'000;
+    PassWith({"well"}, 20'000);
+    Boot("bad");
+  }
+  EXPECT_EQ(Seen("bad").hold, WorkerHold::kQuarantined);
+}
+
 TEST_F(LostWorkerTest, WhereTheNetworkTakesSeveralWorkersAtOnceNoneIsToBlame) {
   Submit({1, 2, 3, 4, 5, 6, 7, 8});
   for (const char* worker : {"u", "v", "well"}) Boot(worker);
