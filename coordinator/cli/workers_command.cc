@@ -38,7 +38,8 @@ Outcome Workers(Session& session) {
   Json workers = Json::array();
   for (const v1::Worker& worker : response->workers()) workers.push_back(ToJson(worker));
   page.document = {{"workers", std::move(workers)}};
-  const int64_t now_ms = session.world().now_ms();
+  // A user's clock may be wrong; a coordinator of an older version does not say.
+  const int64_t now_ms = response->now_ms() > 0 ? response->now_ms() : session.world().now_ms();
   page.blocks.push_back(
       TableBlock{"workers",
                  {TextColumn("WORKER", "name", 8),

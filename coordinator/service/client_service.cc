@@ -341,7 +341,8 @@ grpc::Status ClientServiceImpl::ReadHeatmaps(grpc::ServerContext* context, const
 grpc::Status ClientServiceImpl::ListWorkers(grpc::ServerContext* context, const v1::ListWorkersRequest* request,
                                             v1::ListWorkersResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto workers = queries_->ListWorkers(now_(), request->retired());
+  const Now now = now_();
+  const auto workers = queries_->ListWorkers(now, request->retired());
   if (!workers.ok()) return fail_stop_->Answer(workers.status());
   const auto caller = access_->callers().Of(*context);
   if (!caller.ok()) return ToGrpc(caller.status());
@@ -352,6 +353,7 @@ grpc::Status ClientServiceImpl::ListWorkers(grpc::ServerContext* context, const 
     message->clear_id();  // where a machine is, is for those who run it
     message->clear_address();
   }
+  response->set_now_ms(now.unix_ms);
   return grpc::Status::OK;
 }
 

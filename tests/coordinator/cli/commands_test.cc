@@ -648,6 +648,13 @@ TEST_F(CliTest, WorkersShowDevicesAndJobs) {
   EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr(" connected "));
 }
 
+TEST_F(CliTest, WhenAWorkerWasSeenIsToldByTheCoordinatorsClock) {
+  StartWorker();
+  TakeJobs();
+  const std::string seen = Sinkctl({"workers"}, {.clock_ahead = std::chrono::minutes(30)}).out;
+  EXPECT_THAT(seen, AllOf(HasSubstr(" ago"), Not(HasSubstr("30m"))));
+}
+
 // Whatever has a state says it in capitals; people read small letters.
 TEST_F(CliTest, EveryStateInJsonIsInCapitals) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);

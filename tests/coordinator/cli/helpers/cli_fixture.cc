@@ -58,9 +58,9 @@ Result RunSinkctl(const std::vector<std::string>& args, const Place& place) {
                    return found == place.environment.end() ? nullptr : found->second.c_str();
                  },
                  .now_ms =
-                     [] {
+                     [&place] {
                        return std::chrono::duration_cast<std::chrono::milliseconds>(
-                                  std::chrono::system_clock::now().time_since_epoch())
+                                  std::chrono::system_clock::now().time_since_epoch() + place.clock_ahead)
                            .count();
                      },
                  .interrupt = place.interrupt != nullptr ? *place.interrupt : own,

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -38,6 +39,7 @@ struct Place {
   Interrupt* interrupt = nullptr;
   Transcript* transcript = nullptr;  // where another thread can see what is printed
   std::function<std::unique_ptr<FullScreen>()> full_screen = [] { return nullptr; };
+  std::chrono::milliseconds clock_ahead{0};  // of the coordinator's
 };
 
 // Runs sinkctl; needs no coordinator by itself.
