@@ -245,7 +245,11 @@ TEST_F(EnrolmentTest, WithoutACredentialItWaitsForOne) {
   options.default_credential = folder_ / "nothing";
   const absl::Status status = Enrolment(options).Ensure();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no credential for it in " + options.default_credential));
   EXPECT_THAT(std::string(status.message()), HasSubstr("sinkctl worker token"));
+  options.default_credential.clear();
+  EXPECT_THAT(std::string(Enrolment(options).Ensure().message()),
+              HasSubstr("no credential for it, and neither $HOME nor $SINK_CREDENTIALS says where one would be; "));
 }
 
 TEST_F(EnrolmentTest, WithoutACredentialItSaysWhenWhatAnswersIsNoCoordinator) {
