@@ -37,7 +37,10 @@ bool IsEarlierSession(const std::string& a, const std::string& b) {
 
 absl::Status StaleSession(const Worker& worker) {
   return absl::FailedPreconditionError(
-      absl::StrCat("stale session: another daemon has registered as worker ", worker.name, " since; stop one of them"));
+      absl::StrCat("stale session: another daemon has registered as worker ", worker.name,
+                   " since; stop one of them. Where its folder is a copy of another worker's, as in an image of a "
+                   "machine, the copy needs an identity of its own: stop it, remove worker.id, tls and jobs from its "
+                   "--data folder, and let it join again"));
 }
 
 absl::StatusOr<Worker> CurrentWorker(store::Snapshot& rows, const std::string& id, const std::string& session) {

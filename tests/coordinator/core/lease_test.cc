@@ -259,6 +259,7 @@ TEST_F(LeaseTest, UnknownWorkersAndOlderSessionsAreRefused) {
   const absl::Status status = Heartbeat({}, JobState::kRunning, "w", "a").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()), StartsWith("stale session"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("remove worker.id, tls and jobs"));
 }
 
 TEST_F(LeaseTest, AGrantThatNeverArrivedIsUndoneWithoutCounting) {
