@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "coordinator/job/timed_wait.h"
 #include "proto/files/files.h"
 #include "proto/files/hash.h"
 #include "proto/run/set_hashes.h"
@@ -46,7 +47,7 @@ std::string StampOf(const std::string& path) {
 ContentCheck::ContentCheck(std::string memory, int64_t rate) : memory_(std::move(memory)), rate_(rate) {
   if (rate_ == 0) return;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     Load();
   }
   thread_ = std::thread([this] { Run(); });
@@ -54,8 +55,9 @@ ContentCheck::ContentCheck(std::string memory, int64_t rate) : memory_(std::move
 
 ContentCheck::~ContentCheck() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stop_ = true;
+    changed_.SignalAll();
   }
   if (thread_.joinable()) thread_.join();
 }
@@ -68,14 +70,18 @@ ContentCheck::State ContentCheck::Look(const std::string& folder, absl::Duration
   for (const auto& [name, hash] : *hashes) {
     const std::string path = absl::StrCat(folder, "/", name);
     const std::string stamp = StampOf(path);
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto known = known_.find(path);
     if (known == known_.end() || known->second.stamp != stamp) {
       unread_.insert(path);
+      changed_.SignalAll();
       ++state.unread;
     } else if (known->second.hash != hash) {
       known->second.wrong_since = std::min(known->second.wrong_since, now);
-      if (now - known->second.wrong_since >= kTryAgain) unread_.insert(path);  // it may have been the reading
+      if (now - known->second.wrong_since >= kTryAgain) {  // it may have been the reading
+        unread_.insert(path);
+        changed_.SignalAll();
+      }
       if (state.wrong.empty())
         state.wrong = known->second.hash.empty() ? known->second.error : run::OtherContent(path).message();
     }
@@ -85,7 +91,7 @@ ContentCheck::State ContentCheck::Look(const std::string& folder, absl::Duration
 
 bool ContentCheck::Reads(const std::string& folder) const {
   const std::string prefix = absl::StrCat(folder, "/");
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const auto path = unread_.lower_bound(prefix);
   return path != unread_.end() && path->starts_with(prefix);
 }
@@ -124,14 +130,13 @@ void ContentCheck::Run() {
   while (true) {
     std::string path;
     {
-      absl::MutexLock lock(&mutex_);
-      const auto something = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stop_ || !unread_.empty(); };
-      mutex_.Await(absl::Condition(&something));
+      MutexLock lock(&mutex_);
+      while (!stop_ && unread_.empty()) changed_.Wait(&mutex_);
       if (stop_) return;
       path = *unread_.begin();
     }
     Known read = Read(path);
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (stop_) return;
     unread_.erase(path);
     if (!read.hash.empty() && !read.stamp.empty()) Remember(path, read);
@@ -162,9 +167,10 @@ void ContentCheck::Remember(const std::string& path, const Known& known) {
 }
 
 bool ContentCheck::PauseFor(size_t bytes) const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const double seconds = static_cast<double>(bytes) / static_cast<double>(rate_);
-  return mutex_.AwaitWithTimeout(absl::Condition(&stop_), absl::Seconds(seconds));
+  return WaitFor(&changed_, &mutex_, absl::Seconds(seconds),
+                 [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stop_; });
 }
 
 }  // namespace sink::worker

@@ -13,8 +13,8 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "coordinator/job/mutex.h"
 #include "proto/files/descriptor.h"
 
 namespace sink::worker {
@@ -59,7 +59,8 @@ class ContentCheck {
 
   const std::string memory_;
   const int64_t rate_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
+  mutable CondVar changed_;  // signalled when there is more in unread_, and with stop_
   std::map<std::string, Known> known_ ABSL_GUARDED_BY(mutex_);  // by path
   std::set<std::string> unread_ ABSL_GUARDED_BY(mutex_);        // paths; also the one that is being read
   files::Fd append_ ABSL_GUARDED_BY(mutex_);                    // the memory; none after a failure

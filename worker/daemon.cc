@@ -113,7 +113,7 @@ bool Daemon::RegisterUntilDone() {
     if (status.ok()) return true;
     // While there is nobody to answer, a try costs nobody anything.
     const bool nobody = absl::IsUnavailable(status);
-    stopping_.WaitForNotificationWithTimeout(nobody ? backoff.Next(kLongestWait) : backoff.Next());
+    stopping_.WaitFor(nobody ? backoff.Next(kLongestWait) : backoff.Next());
   }
   return false;
 }
@@ -172,7 +172,7 @@ absl::StatusOr<v1::LeaseResponse> Daemon::AskAndWait(const v1::LeaseRequest& req
   struct Question {
     v1::LeaseRequest request;
     absl::StatusOr<v1::LeaseResponse> response;
-    absl::Notification answered;
+    Notification answered;
   };
   const auto question = std::make_shared<Question>();
   question->request = request;
@@ -182,7 +182,7 @@ absl::StatusOr<v1::LeaseResponse> Daemon::AskAndWait(const v1::LeaseRequest& req
   });
   int said = request.devices_free();
   absl::Duration give_up_at = absl::InfiniteDuration();
-  while (!question->answered.WaitForNotificationWithTimeout(kTick)) {
+  while (!question->answered.WaitFor(kTick)) {
     RemoveDoneRunners();
     ReapStrays();
     occupied_.Check(BootTime());

@@ -12,8 +12,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "coordinator/job/timed_wait.h"
 #include "worker/devices.h"
 #include "worker/gpu_monitor.h"
 #include "worker/heartbeat.h"
@@ -58,7 +58,7 @@ class Daemon {
   void Kill();
   // After a drain or kill: no trainer is left and everything is delivered or given up.
   bool finished() const { return finished_.HasBeenNotified(); }
-  bool WaitUntilFinished(absl::Duration timeout) const { return finished_.WaitForNotificationWithTimeout(timeout); }
+  bool WaitUntilFinished(absl::Duration timeout) const { return finished_.WaitFor(timeout); }
 
  private:
   void Run();
@@ -102,7 +102,7 @@ class Daemon {
   std::atomic<bool> must_register_ = true;
   std::atomic<int64_t> lease_duration_ms_ = 0;
   std::thread unanswered_;  // of the control thread: has the question that a frozen coordinator leaves open
-  absl::Notification stopping_, killed_, finished_;
+  Notification stopping_, killed_, finished_;
   absl::Mutex mutex_;
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
   bool leaving_ ABSL_GUARDED_BY(mutex_) = false;                                       // heartbeats say so

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "coordinator/job/timed_wait.h"
 
 namespace sink::worker {
 namespace {
@@ -60,7 +61,7 @@ std::string DevicePool::Claim::visible_devices() const {
 }
 
 std::unique_ptr<DevicePool::Claim> DevicePool::Take(int count) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   std::vector<size_t> indices;
   for (size_t i = 0; i < taken_.size() && static_cast<int>(indices.size()) < count; ++i) {
     if (!taken_[i]) indices.push_back(i);
@@ -71,30 +72,32 @@ std::unique_ptr<DevicePool::Claim> DevicePool::Take(int count) {
 }
 
 int DevicePool::free() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return static_cast<int>(std::count(taken_.begin(), taken_.end(), false));
 }
 
 void DevicePool::Release(const std::vector<size_t>& indices) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   for (size_t index : indices) taken_[index] = false;
   ++returns_;
+  returned_.SignalAll();
 }
 
 int64_t DevicePool::returns() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return returns_;
 }
 
 void DevicePool::WaitForReturn(int64_t seen, absl::Duration timeout) const {
-  absl::MutexLock lock(&mutex_);
-  const auto returned = [this, seen]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return returns_ != seen; };
-  mutex_.AwaitWithTimeout(absl::Condition(&returned), timeout);
+  MutexLock lock(&mutex_);
+  const auto returned = [this, seen]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return returns_ != seen; };
+  WaitFor(&returned_, &mutex_, timeout, returned);
 }
 
 void DevicePool::Interrupt() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   ++returns_;
+  returned_.SignalAll();
 }
 
 }  // namespace sink::worker

@@ -9,8 +9,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "coordinator/job/mutex.h"
 #include "worker/nvml.h"
 
 namespace sink::worker {
@@ -75,7 +75,8 @@ class DevicePool {
   void Release(const std::vector<size_t>& indices) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const DeviceInventory inventory_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
+  mutable CondVar returned_;  // signalled when returns_ changes
   std::vector<bool> taken_ ABSL_GUARDED_BY(mutex_);
   int64_t returns_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -27,7 +27,7 @@ EventSender::~EventSender() {
 
 void EventSender::Run() {
   const LogScope scope(calls_->lease().job_id(), calls_->lease().lease_id());
-  const absl::Notification& abandoned = calls_->control().abandoned();
+  const Notification& abandoned = calls_->control().abandoned();
   Delivery delivery(spool_->first_kept_seq());
   absl::Duration pause = absl::ZeroDuration();  // that the coordinator asks for
   while (!abandoned.HasBeenNotified()) {
@@ -37,7 +37,7 @@ void EventSender::Run() {
       continue;
     }
     spool_->WaitUntilSealed(kLinger);
-    if (abandoned.WaitForNotificationWithTimeout(pause)) return;
+    if (abandoned.WaitFor(pause)) return;
     const absl::StatusOr<absl::Duration> sent = SendBatch(&delivery);
     if (sent.ok()) {
       pause = std::min(*sent, kLongestPause);

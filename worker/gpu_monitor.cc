@@ -16,7 +16,7 @@ GpuMonitor::~GpuMonitor() {
 }
 
 std::vector<Nvml::Use> GpuMonitor::Latest() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return latest_;
 }
 
@@ -29,9 +29,9 @@ void GpuMonitor::Run() {
       if (const auto use = (*nvml)->Ask(id)) uses.push_back(*use);
     }
     if (uses.size() != ids_.size()) uses.clear();
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     latest_ = std::move(uses);
-  } while (!stop_.WaitForNotificationWithTimeout(interval_));
+  } while (!stop_.WaitFor(interval_));
 }
 
 }  // namespace sink::worker

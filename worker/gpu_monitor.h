@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "coordinator/job/mutex.h"
+#include "coordinator/job/timed_wait.h"
 #include "worker/nvml.h"
 
 namespace sink::worker {
@@ -30,9 +30,9 @@ class GpuMonitor {
   const std::vector<std::string> ids_;
   const std::string library_;
   const absl::Duration interval_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<Nvml::Use> latest_ ABSL_GUARDED_BY(mutex_);
-  absl::Notification stop_;
+  Notification stop_;
   std::thread thread_;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "coordinator/job/timed_wait.h"
 #include "worker/grant_check.h"
 #include "worker/timing.h"
 
@@ -17,28 +18,31 @@ Heartbeat::Heartbeat(CoordinatorLink* link, Hooks hooks, absl::Duration interval
 
 Heartbeat::~Heartbeat() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stop_ = true;
+    changed_.SignalAll();
   }
   thread_.join();
 }
 
 void Heartbeat::Hurry() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   hurry_ = true;
+  changed_.SignalAll();
 }
 
 bool Heartbeat::Tell(absl::Duration patience) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   hurry_ = true;
+  changed_.SignalAll();
   const auto told = [this, next = begun_ + 1]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return ended_ >= next; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&told), patience);
+  return WaitFor(&changed_, &mutex_, patience, told);
 }
 
 bool Heartbeat::Pause(absl::Duration pause, bool* hurried) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stop_ || hurry_; };
-  mutex_.AwaitWithTimeout(absl::Condition(&over), pause);
+  WaitFor(&changed_, &mutex_, pause, over);
   *hurried = hurry_;
   hurry_ = false;
   return !stop_;
@@ -58,7 +62,7 @@ void Heartbeat::Run() {
   bool hurried = false;
   while (Pause(pause, &hurried)) {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       ++begun_;
     }
     const absl::Duration interval = absl::Milliseconds(interval_ms_.load());
@@ -80,8 +84,9 @@ void Heartbeat::Run() {
       rest_ = absl::ZeroDuration();
       pause = std::min(backoff.Next(), Jittered(interval));
     }
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     ended_ = begun_;
+    changed_.SignalAll();
   }
 }
 

@@ -10,8 +10,8 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "coordinator/job/mutex.h"
 #include "worker/coordinator_link.h"
 
 namespace sink::worker {
@@ -53,7 +53,8 @@ class Heartbeat {
   // Of the thread: when it was last heard, and for how long it may rest from then on.
   absl::Duration told_at_ = -absl::InfiniteDuration();
   absl::Duration rest_ = absl::ZeroDuration();
-  absl::Mutex mutex_;
+  Mutex mutex_;
+  CondVar changed_;  // signalled when one of these changes, begun_ aside
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   bool hurry_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;  // so many so far

@@ -19,7 +19,7 @@ LeasedCalls::LeasedCalls(CoordinatorLink* link, std::string worker_id, v1::Lease
       control_(control),
       on_unregistered_(std::move(on_unregistered)) {}
 
-absl::Status LeasedCalls::Retry(const absl::Notification& give_up, absl::FunctionRef<absl::Status()> call) {
+absl::Status LeasedCalls::Retry(const Notification& give_up, absl::FunctionRef<absl::Status()> call) {
   Backoff backoff;
   while (!give_up.HasBeenNotified()) {
     const absl::Status status = call();
@@ -38,7 +38,7 @@ absl::Status LeasedCalls::Retry(const absl::Notification& give_up, absl::Functio
         break;
     }
     spdlog::debug("job {}: {}; trying again", lease_.job_id(), status.ToString());
-    if (give_up.WaitForNotificationWithTimeout(backoff.Next())) break;
+    if (give_up.WaitFor(backoff.Next())) break;
   }
   return absl::CancelledError("given up");
 }

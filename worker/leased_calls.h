@@ -12,7 +12,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/notification.h"
+#include "coordinator/job/timed_wait.h"
 #include "worker/coordinator_link.h"
 #include "worker/stop_control.h"
 
@@ -27,7 +27,7 @@ class LeasedCalls {
   // Runs `call` until it succeeds or fails for good, with growing pauses. Ends with Cancelled once `give_up` is
   // notified; a stale lease requests StopReason::kStale and comes back as it is. What is for good is told by
   // protocol/answer.h; everything else is tried again.
-  absl::Status Retry(const absl::Notification& give_up, absl::FunctionRef<absl::Status()> call);
+  absl::Status Retry(const Notification& give_up, absl::FunctionRef<absl::Status()> call);
 
   // An answer of a call says that the coordinator lacks events. Where it once had them it was restored from a backup,
   // and no report would ever find out, because everything has been sent. Retry does this with every answer.

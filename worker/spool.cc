@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "coordinator/files/file_status.h"
+#include "coordinator/job/timed_wait.h"
 #include "proto/base/counted.h"
 #include "proto/files/files.h"
 #include "proto/pipe/events.h"
@@ -40,7 +41,7 @@ std::string SpoolDamage(uint64_t last_seq) {
 absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(const std::string& folder, const Options& options) {
   if (const auto failed = files::MakeFolders(folder)) return ToStatus(failed);
   std::unique_ptr<Spool> spool(new Spool(folder, options));
-  absl::MutexLock lock(&spool->mutex_);
+  MutexLock lock(&spool->mutex_);
   if (auto status = spool->LoadSegments(); !status.ok()) return status;
   return spool;
 }
@@ -115,6 +116,7 @@ int64_t Spool::TotalBytes() const {
 void Spool::Hold(std::string_view line, int64_t time_ms) {
   held_.push_back({++last_seq_, time_ms, std::string(line)});
   held_bytes_ += BytesOf(held_.back());
+  on_record_.SignalAll();
 }
 
 void Spool::HoldGap(int64_t time_ms) {
@@ -164,7 +166,7 @@ uint64_t Spool::Drop() {
 }
 
 uint64_t Spool::Append(std::string_view line, int64_t time_ms) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (sealed_) return 0;
   Flush(options_.max_bytes);
   // One gap, not one for each small event that would just fit.
@@ -180,10 +182,11 @@ uint64_t Spool::Append(std::string_view line, int64_t time_ms) {
 }
 
 uint64_t Spool::Seal(int64_t time_ms) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   HoldGap(time_ms);
   Flush(options_.max_bytes + options_.max_held_bytes);
   sealed_ = true;
+  on_seal_.SignalAll();
   return last_seq_;
 }
 
@@ -192,7 +195,7 @@ absl::Status Spool::Sync() {
   uint64_t written = 0;
   absl::Status unwritten;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     Flush(options_.max_bytes + options_.max_held_bytes);
     for (const Segment& segment : segments_) {
       if (segment.last_seq <= synced_seq_) continue;
@@ -208,18 +211,19 @@ absl::Status Spool::Sync() {
     if (const auto failed = files::Sync(fd, path)) return ToStatus(failed);
   }
   if (const auto failed = files::SyncFolder(folder_)) return ToStatus(failed);
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   synced_seq_ = std::max(synced_seq_, written);  // another one may have been quicker, and have had more to sync
   return unwritten;
 }
 
 absl::Status Spool::GoOnAfter(uint64_t seq) {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (seq <= last_seq_) return absl::OkStatus();
     if (seq >= kMaxSeq) return absl::DataLossError(absl::StrCat("event ", seq, " is no number of a spool"));
     if (absl::Status status = StartSegment(seq + 1); !status.ok()) return status;
     last_seq_ = seq;
+    on_record_.SignalAll();
     held_.clear();
     held_bytes_ = 0;
   }
@@ -236,7 +240,7 @@ bool Spool::Seek(const Segment& segment, uint64_t seq) {
 }
 
 std::vector<SpoolRecord> Spool::Read(uint64_t first, size_t max_records, size_t max_bytes) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   std::vector<SpoolRecord> records;
   size_t line_bytes = 0;
   std::string buffer(max_bytes + kMaxRecordBytes, '\0');
@@ -280,8 +284,9 @@ std::vector<SpoolRecord> Spool::Read(uint64_t first, size_t max_records, size_t 
 }
 
 void Spool::Acknowledge(uint64_t durable_seq) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   acknowledged_seq_ = std::max(acknowledged_seq_, durable_seq);
+  on_acknowledgement_.SignalAll();
   // The newest segment stays, even if all of it is acknowledged: it remembers the last sequence number.
   while (segments_.size() > 1 && segments_.front().last_seq <= acknowledged_seq_) {
     unlink(segments_.front().path.c_str());
@@ -290,46 +295,47 @@ void Spool::Acknowledge(uint64_t durable_seq) {
 }
 
 bool Spool::WaitForRecordAfter(uint64_t seq, absl::Duration timeout) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   auto ready = [this, seq]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return last_seq_ > seq || released_; };
-  mutex_.AwaitWithTimeout(absl::Condition(&ready), timeout);
+  WaitFor(&on_record_, &mutex_, timeout, ready);
   return last_seq_ > seq;
 }
 
 bool Spool::WaitUntilSealed(absl::Duration timeout) {
-  absl::MutexLock lock(&mutex_);
-  return mutex_.AwaitWithTimeout(absl::Condition(&sealed_), timeout);
+  MutexLock lock(&mutex_);
+  return WaitFor(&on_seal_, &mutex_, timeout, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return sealed_; });
 }
 
 void Spool::Release() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   released_ = true;
+  on_record_.SignalAll();
 }
 
 bool Spool::WaitForAcknowledged(uint64_t seq, absl::Duration timeout) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   auto ready = [this, seq]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return acknowledged_seq_ >= seq; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&ready), timeout);
+  return WaitFor(&on_acknowledgement_, &mutex_, timeout, ready);
 }
 
 uint64_t Spool::last_seq() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return last_seq_;
 }
 
 absl::Status Spool::loss() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (dropped_ == 0) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(Counted(dropped_, "event"), " lost: ", why_dropped_));
 }
 
 uint64_t Spool::acknowledged_seq() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return acknowledged_seq_;
 }
 
 uint64_t Spool::first_kept_seq() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return segments_.front().first_seq;
 }
 

@@ -24,8 +24,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "coordinator/job/mutex.h"
 #include "proto/files/descriptor.h"
 #include "worker/spool_record.h"
 
@@ -116,7 +116,10 @@ class Spool {
   const std::string folder_;
   const Options options_;
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
+  CondVar on_record_;           // signalled when last_seq_ or released_ changes
+  CondVar on_acknowledgement_;  // when acknowledged_seq_ does
+  CondVar on_seal_;             // when sealed_ does
   std::deque<Segment> segments_ ABSL_GUARDED_BY(mutex_);
   files::Fd append_fd_ ABSL_GUARDED_BY(mutex_);  // of segments_.back()
   bool torn_ ABSL_GUARDED_BY(mutex_) = false;    // that file ends with a part of a record

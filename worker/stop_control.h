@@ -4,7 +4,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
+#include "coordinator/job/timed_wait.h"
 
 namespace sink::worker {
 
@@ -48,13 +48,13 @@ class StopControl {
   }
 
   // For interruptible waits: notified once there is any reason; once delivery is to end.
-  const absl::Notification& requested() const { return requested_; }
-  const absl::Notification& abandoned() const { return abandoned_; }
+  const Notification& requested() const { return requested_; }
+  const Notification& abandoned() const { return abandoned_; }
 
  private:
   mutable absl::Mutex mutex_;
   StopReason reason_ ABSL_GUARDED_BY(mutex_) = StopReason::kNone;
-  absl::Notification requested_, abandoned_;
+  Notification requested_, abandoned_;
 };
 
 }  // namespace sink::worker

@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/files/file_status.h"
+#include "coordinator/job/timed_wait.h"
 #include "coordinator/log/log.h"
 #include "proto/files/files.h"
 #include "proto/pipe/events.h"
@@ -65,8 +66,9 @@ Uploader::Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t
 
 Uploader::~Uploader() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     closing_ = true;
+    changed_.SignalAll();
   }
   thread_.join();
 }
@@ -92,10 +94,10 @@ void Uploader::TakeUpLeftover() {
       spdlog::warn("{} is damaged: the checkpoint beside it waits for all events that are here", SeqPath(path));
     }
     if (!seq) continue;  // not announced whole: that comes again
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     waiting_.push_back(Item{path, *std::move(manifest), *seq, /*events_lost=*/*seq > spool_->last_seq()});
   }
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   std::sort(waiting_.begin(), waiting_.end(),
             [](const Item& a, const Item& b) { return a.manifest.step < b.manifest.step; });
   PassOver();
@@ -114,14 +116,15 @@ absl::Status Uploader::Offer(const std::string& path, int64_t step, const std::s
   // After a power cut it must not wait for events that the spool has lost.
   if (auto status = spool_->Sync(); !status.ok()) return status;
   if (const auto failed = files::ReplaceFile(SeqPath(item), absl::StrCat(seq))) return ToStatus(failed);
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   waiting_.push_back(Item{item, *std::move(manifest), seq});
   PassOver();
+  changed_.SignalAll();
   return absl::OkStatus();
 }
 
 bool Uploader::IsOnItsWay(const std::string& path, const std::string& manifest_hash) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const auto is_it = [&](const Item& item) { return item.path == path && item.manifest.hash == manifest_hash; };
   return (busy_ && is_it(*busy_)) || std::any_of(waiting_.begin(), waiting_.end(), is_it);
 }
@@ -137,10 +140,10 @@ void Uploader::PassOver() {
 }
 
 std::optional<Uploader::Item> Uploader::NextItem() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   busy_.reset();
   auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !waiting_.empty() || closing_; };
-  if (!mutex_.AwaitWithTimeout(absl::Condition(&ready), kPoll) || waiting_.empty()) return std::nullopt;
+  if (!WaitFor(&changed_, &mutex_, kPoll, ready) || waiting_.empty()) return std::nullopt;
   busy_ = std::move(waiting_.front());
   waiting_.pop_front();
   return busy_;
@@ -148,11 +151,11 @@ std::optional<Uploader::Item> Uploader::NextItem() {
 
 void Uploader::Run() {
   const LogScope scope(calls_->lease().job_id(), calls_->lease().lease_id());
-  const absl::Notification& abandoned = calls_->control().abandoned();
+  const Notification& abandoned = calls_->control().abandoned();
   while (!abandoned.HasBeenNotified()) {
     const std::optional<Item> item = NextItem();
     if (!item) {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       if (closing_ && waiting_.empty()) return;
       continue;
     }
@@ -170,20 +173,21 @@ void Uploader::Run() {
       status = absl::Status(status.code(), TellLost(*item, status));
     }
     Discard(item->path);
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     last_result_ = status;
     busy_.reset();  // with its result: who asks between here and the next look must not take it for given up
+    changed_.SignalAll();
   }
 }
 
 bool Uploader::IsPassedOver() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return !waiting_.empty();
 }
 
 absl::Status Uploader::Upload(const Item& item) {
   if (item.events_lost) return absl::DataLossError("the worker's spool was damaged, and events before it are lost");
-  const absl::Notification& abandoned = calls_->control().abandoned();
+  const Notification& abandoned = calls_->control().abandoned();
   while (!spool_->WaitForAcknowledged(item.seq, kPoll)) {
     if (abandoned.HasBeenNotified() || calls_->events_given_up()) return absl::CancelledError("given up");
   }
@@ -227,10 +231,10 @@ bool Uploader::HasWaitedEnough() {
 }
 
 void Uploader::Pause(absl::Duration pause) {
-  const absl::Notification& abandoned = calls_->control().abandoned();
+  const Notification& abandoned = calls_->control().abandoned();
   const absl::Duration until = BootTime() + pause;
   while (BootTime() < until && !HasWaitedEnough()) {
-    if (abandoned.WaitForNotificationWithTimeout(kPoll)) return;
+    if (abandoned.WaitFor(kPoll)) return;
   }
 }
 
@@ -296,9 +300,9 @@ absl::Status Uploader::UploadOnce(const Item& item) {
 }
 
 absl::Status Uploader::WaitUntilCommitted() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return waiting_.empty() && !busy_; };
-  while (!mutex_.AwaitWithTimeout(absl::Condition(&idle), kPoll)) {
+  while (!WaitFor(&changed_, &mutex_, kPoll, idle)) {
     if (calls_->control().abandoned().HasBeenNotified()) return absl::CancelledError("given up");
   }
   return last_result_;

@@ -12,8 +12,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "coordinator/job/mutex.h"
 #include "proto/run/checkpoint_names.h"
 #include "proto/run/manifest.h"
 #include "worker/leased_calls.h"
@@ -83,7 +83,8 @@ class Uploader {
   bool told_waiting_ = false;
   std::optional<int64_t> stored_step_;  // of the newest checkpoint that the coordinator has
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
+  CondVar changed_;                                   // signalled when one of these changes
   std::deque<Item> waiting_ ABSL_GUARDED_BY(mutex_);  // those to be kept, and the newest
   std::optional<Item> busy_ ABSL_GUARDED_BY(mutex_);  // being uploaded
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;

@@ -51,7 +51,7 @@ EDGES = {
     "coordinator/doctor": {"coordinator/client", "coordinator/identity", "coordinator/job", "coordinator/store", "proto/base",
                            "proto/files", "proto/run", "sink/v1"},
     "coordinator/cli/print": set(),
-    "coordinator/cli/base": {"coordinator/cli/print", "coordinator/client", "coordinator/identity", "proto/args"},
+    "coordinator/cli/base": {"coordinator/cli/print", "coordinator/client", "coordinator/identity", "coordinator/job", "proto/args"},
     "coordinator/cli/files": {"coordinator/report", "coordinator/export", "proto/files", "proto/run", "sink/v1"},
     "coordinator/cli/views": {"coordinator/cli/base", "coordinator/cli/print", "coordinator/report", "coordinator/job",
                               "proto/base", "proto/pipe", "sink/v1"},

@@ -12,6 +12,8 @@
 #include <optional>
 #include <sstream>
 
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "coordinator/errors/error_detail.h"
 #include "proto/config/job_config.h"
@@ -685,7 +687,7 @@ TEST(Daemon, LearnsOverTheWireThatItsLeaseIsStale) {
   gone.set_job_id("job1");
   StopControl control;
   LeasedCalls calls(link->get(), "worker", gone, &control, [] {});
-  const absl::Notification never;
+  const Notification never;
   const absl::Status status =
       calls.Retry(never, [&] { return calls.link().Report(calls.Fill<v1::ReportRequest>()).status(); });
   EXPECT_TRUE(IsStaleLease(status)) << status;

@@ -2,32 +2,35 @@
 
 #include <utility>
 
+#include "coordinator/job/timed_wait.h"
+
 namespace sink::cli {
 
 void Interrupt::Trigger() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   triggered_ = true;
+  changed_.SignalAll();
   if (wake_) wake_();
 }
 
 bool Interrupt::triggered() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return triggered_;
 }
 
 bool Interrupt::Sleep(absl::Duration duration) const {
-  absl::MutexLock lock(&mutex_);
-  return !mutex_.AwaitWithTimeout(absl::Condition(&triggered_), duration);
+  MutexLock lock(&mutex_);
+  return !WaitFor(&changed_, &mutex_, duration, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return triggered_; });
 }
 
 Interrupt::Waker::Waker(Interrupt& interrupt, std::function<void()> wake) : interrupt_(interrupt) {
-  absl::MutexLock lock(&interrupt_.mutex_);
+  MutexLock lock(&interrupt_.mutex_);
   if (interrupt_.triggered_) wake();
   interrupt_.wake_ = std::move(wake);
 }
 
 Interrupt::Waker::~Waker() {
-  absl::MutexLock lock(&interrupt_.mutex_);
+  MutexLock lock(&interrupt_.mutex_);
   interrupt_.wake_ = nullptr;
 }
 

@@ -4,8 +4,8 @@
 #include <functional>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "coordinator/job/mutex.h"
 
 namespace sink::cli {
 
@@ -32,7 +32,8 @@ class Interrupt {
   };
 
  private:
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
+  mutable CondVar changed_;
   bool triggered_ ABSL_GUARDED_BY(mutex_) = false;
   std::function<void()> wake_ ABSL_GUARDED_BY(mutex_);
 };

@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "absl/strings/match.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/identity/credential.h"
@@ -199,7 +198,7 @@ TEST_F(WorkerServiceTest, AnAttemptWhoseLeaseHasGoneToTheNextOneIsStoppedByItsOw
   report.add_events()->set_seq(2);
   report.mutable_events(0)->set_record(R"({"type":"log","level":"info","message":"x"})");
   const auto report_once = [&] {
-    absl::Notification given_up;
+    Notification given_up;
     return calls.Retry(given_up, [&] {
       given_up.Notify();  // what would be tried again is not
       return calls.link().Report(report).status();
