@@ -218,6 +218,8 @@ def style(root):
                 problem(where, "no TODOs")
             if control and re.search(r"\bthrow\b", code):
                 problem(where, "control code does not throw")
+            if control and re.search(r"\w+With(Timeout|Deadline)\s*\(", code):
+                problem(where, "a clock that is set back lengthens this wait (coordinator/job/timed_wait.h)")
         if control:
             code = re.sub(r"//[^\n]*", "", text)
             for match in MATCHES_ERROR_TEXT.finditer(code):
