@@ -20,6 +20,7 @@
 #include "coordinator/files/file_status.h"
 #include "coordinator/job/status_macros.h"
 #include "proto/files/files.h"
+#include "worker/timing.h"
 
 namespace sink::worker {
 namespace {
@@ -50,9 +51,9 @@ int64_t NumberIn(const std::string& path, absl::string_view name) {
 }
 
 bool KillGroup(const std::string& folder, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Duration deadline = BootTime() + timeout;
   while (NumberIn(folder + "/cgroup.events", "populated") > 0) {
-    if (!Set(folder + "/cgroup.kill", "1").ok() || absl::Now() > deadline) return false;
+    if (!Set(folder + "/cgroup.kill", "1").ok() || BootTime() > deadline) return false;
     absl::SleepFor(absl::Milliseconds(2));
   }
   return true;

@@ -25,6 +25,7 @@
 #include "absl/time/clock.h"
 #include "proto/files/descriptor.h"
 #include "proto/files/files.h"
+#include "worker/timing.h"
 
 namespace sink::worker {
 namespace {
@@ -108,12 +109,12 @@ std::vector<pid_t> ProcessesOfRun(const std::string& marker, pid_t session) {
 }
 
 bool KillProcessesOfRun(const std::string& marker, pid_t session, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Duration deadline = BootTime() + timeout;
   while (true) {
     const std::vector<pid_t> pids = ProcessesOfRun(marker, session);
     if (pids.empty()) return true;
     for (pid_t pid : pids) KillMember(pid, marker, session);
-    if (absl::Now() > deadline) return false;
+    if (BootTime() > deadline) return false;
     absl::SleepFor(absl::Milliseconds(5));
   }
 }

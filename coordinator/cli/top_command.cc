@@ -1,9 +1,9 @@
 // sinkctl top: sweeps, jobs with their curves, and workers, live, on the whole of a terminal; once, as text, elsewhere.
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <set>
 
-#include "absl/time/clock.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/top/render_top.h"
 #include "coordinator/cli/views/views.h"
@@ -11,7 +11,7 @@
 namespace sink::cli {
 namespace {
 
-constexpr absl::Duration kAskEvery = absl::Seconds(1);
+constexpr std::chrono::seconds kAskEvery(1);
 constexpr absl::Duration kNoticeEvery = absl::Milliseconds(200);  // Ctrl-C and the time
 constexpr int kMostJobs = 1000;                                   // of a sweep, or at work
 constexpr int kMostOthers = 200;                                  // that wait or have ended, where all sweeps are shown
@@ -139,16 +139,16 @@ Outcome Live(Session& session, FullScreen& screen, TopState* state) {
   World& world = session.world();
   std::vector<std::string> shown;
   WindowSize window;
-  absl::Time next = absl::InfinitePast();
+  auto next = std::chrono::steady_clock::now();
   while (!world.interrupt.triggered()) {
     window = world.window();
     window.columns = session.width();
     window.rows = std::max(window.rows, 10);
-    if (absl::Now() >= next) {
+    if (std::chrono::steady_clock::now() >= next) {
       absl::Status status = Ask(session, state);
       if (status.ok()) status = ReadCurves(session, VisibleJobs(*state, window), kCurvesAtOnce, state);
       state->trouble = status.ok() ? "" : std::string(status.message());
-      next = absl::Now() + kAskEvery;
+      next = std::chrono::steady_clock::now() + kAskEvery;
     }
     std::vector<std::string> lines = RenderTop(*state, window, session.color());
     if (lines != shown) Draw(lines, world.out);
@@ -158,7 +158,7 @@ Outcome Live(Session& session, FullScreen& screen, TopState* state) {
         case Wish::kQuit:
           return {};
         case Wish::kAskAgain:
-          next = absl::InfinitePast();
+          next = std::chrono::steady_clock::now();
           break;
         case Wish::kNothing:
           break;

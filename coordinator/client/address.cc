@@ -9,10 +9,11 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <chrono>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "coordinator/identity/certificate.h"
 #include "coordinator/identity/host_port.h"
 #include "proto/files/descriptor.h"
@@ -20,14 +21,16 @@
 namespace sink {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // Whether the socket is ready for it before `end`.
-bool WaitFor(const files::Fd& socket, short what, absl::Time end) {
+bool WaitFor(const files::Fd& socket, short what, Clock::time_point end) {
   pollfd entry{.fd = socket.get(), .events = what, .revents = 0};
-  const int64_t ms = absl::ToInt64Milliseconds(end - absl::Now());
+  const int64_t ms = absl::ToInt64Milliseconds(absl::FromChrono(end - Clock::now()));
   return ms > 0 && poll(&entry, 1, static_cast<int>(ms)) == 1;
 }
 
-bool Connect(const files::Fd& socket, const addrinfo& to, absl::Time end) {
+bool Connect(const files::Fd& socket, const addrinfo& to, Clock::time_point end) {
   if (connect(socket.get(), to.ai_addr, to.ai_addrlen) != 0 && !WaitFor(socket, POLLOUT, end)) return false;
   int error = 0;
   socklen_t size = sizeof error;
@@ -36,7 +39,7 @@ bool Connect(const files::Fd& socket, const addrinfo& to, absl::Time end) {
 
 // Sends what TLS has to say; false when the other side is gone. Through memory, as a library's own write to a closed
 // socket would end a program that takes SIGPIPE.
-bool SendAll(const files::Fd& socket, BIO* from, absl::Time end) {
+bool SendAll(const files::Fd& socket, BIO* from, Clock::time_point end) {
   char buffer[4096];
   for (int size; (size = BIO_read(from, buffer, sizeof buffer)) > 0;) {
     for (int sent = 0; sent < size;) {
@@ -50,7 +53,7 @@ bool SendAll(const files::Fd& socket, BIO* from, absl::Time end) {
 }
 
 // Whether the other side's certificate has a coordinator's name. Nobody vouches for it, as nothing secret is said.
-bool IsCoordinator(const files::Fd& socket, absl::Time end) {
+bool IsCoordinator(const files::Fd& socket, Clock::time_point end) {
   const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()), &SSL_CTX_free);
   const std::unique_ptr<SSL, decltype(&SSL_free)> tls(context ? SSL_new(context.get()) : nullptr, &SSL_free);
   BIO* const in = BIO_new(BIO_s_mem());
@@ -78,7 +81,7 @@ absl::Status CheckAddress(const std::string& text) {
 }
 
 Peer FindPeer(const std::string& address, absl::Duration patience) {
-  const absl::Time end = absl::Now() + patience;
+  const Clock::time_point end = Clock::now() + absl::ToChronoNanoseconds(patience);
   const auto to = identity::ParseHostPort(address, "an address of a coordinator");
   if (!to.ok()) return Peer::kNobody;
   addrinfo hints{};

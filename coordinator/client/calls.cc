@@ -2,6 +2,7 @@
 #include "coordinator/client/calls.h"
 
 #include <algorithm>
+#include <chrono>
 #include <random>
 #include <string>
 
@@ -96,13 +97,13 @@ Peer Calls::WhoAnswers() const {
 }
 
 absl::Status Calls::WithRetries(absl::FunctionRef<absl::Status()> call, absl::FunctionRef<bool()> may_repeat) {
-  const absl::Time end = absl::Now() + options_.retry_for;
+  const auto end = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(options_.retry_for);
   absl::Duration pause = kFirstPause;
   std::mt19937 random(std::random_device{}());
   std::uniform_real_distribution<double> share(0.5, 1.0);
   for (;;) {
     const absl::Status status = call();
-    const absl::Duration left = end - absl::Now();
+    const absl::Duration left = absl::FromChrono(end - std::chrono::steady_clock::now());
     if (!absl::IsUnavailable(status) || !may_repeat() || left <= absl::ZeroDuration()) return status;
     // Half of the pause is chance, so that clients which lost the same coordinator do not come back in step.
     if (!PauseUnlessCancelled(std::min(left, pause * share(random)))) return absl::CancelledError("asked to stop");

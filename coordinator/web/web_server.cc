@@ -12,7 +12,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "coordinator/service/civetweb_use.h"
 #include "coordinator/service/opened_checkpoint.h"
 #include "coordinator/service/validate.h"
@@ -152,11 +151,11 @@ bool WebServer::ReadBody(mg_connection* connection, Request* request, Response* 
   if (length < 0) return refuse(absl::InvalidArgumentError("the body has no length"), 411);
   if (static_cast<unsigned long long>(length) > *limit)
     return refuse(absl::InvalidArgumentError("the body is too large"), 413);
-  const absl::Time deadline = absl::Now() + parts_.patience;
+  const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(parts_.patience);
   request->body.resize(static_cast<size_t>(length));
   for (size_t read = 0; read < request->body.size();) {
     const int n = mg_read(connection, request->body.data() + read, request->body.size() - read);
-    if (n <= 0 || absl::Now() > deadline)
+    if (n <= 0 || std::chrono::steady_clock::now() > deadline)
       return refuse(absl::InvalidArgumentError("the body ends early, or comes too slowly"), 0);
     read += static_cast<size_t>(n);
   }
