@@ -363,7 +363,7 @@ void JobRunner::Deliver(Outcome outcome) {
       last_seq = spool_->acknowledged_seq();
       KeepOutcome(outcome = Failure(v1::INFRA, calls_.why_given_up()));
     }
-    if (AwaitsCause(outcome)) control_.abandoned().WaitForNotificationWithTimeout(kCausePatience);
+    if (AwaitsCause(outcome)) control_.abandoned().WaitFor(kCausePatience);
     if (Finish(outcome, last_seq)) return;  // once it is told, a heartbeat that finds the attempt gone says nothing new
   }
   if (control_.reason() != StopReason::kStale) return;
