@@ -1,6 +1,7 @@
 // Jobs on several workers: one grant a worker, one attempt for all, and what one worker's end does to the others.
 #include <map>
 
+#include "absl/strings/str_join.h"
 #include "coordinator/errors/error_detail.h"
 #include "proto/pipe/other_rank.h"
 #include "tests/coordinator/core/gang_fixture.h"
@@ -241,9 +242,8 @@ TEST_F(GangTest, ThatHasNotBegunIsGivenBackWithTheRanksOfOneWorker) {
 
 TEST_F(GangTest, IsAsSilentAsTheLeastHeardOfItsWorkers) {
   const auto why = [this] {
-    std::string text;
-    for (const std::string& reason : manager->queries().Explain(Id(1), now)->reasons) text += reason + "\n";
-    return text;
+    const auto answer = manager->queries().Explain(Id(1), now);
+    return absl::StrJoin(answer->reasons, "\n");
   };
   const auto pass_with_the_leader_alone = [this](int seconds) {
     for (; seconds > 0; --seconds) {
@@ -252,15 +252,15 @@ TEST_F(GangTest, IsAsSilentAsTheLeastHeardOfItsWorkers) {
     }
   };
   StartGang();
-  EXPECT_EQ(why(), "worker u with v has it (attempt 1), heard from a moment ago\n");
+  EXPECT_EQ(why(), "worker u with v has it (attempt 1), heard from a moment ago");
   pass_with_the_leader_alone(2);
-  EXPECT_EQ(why(), "worker u with v has it (attempt 1), least recently heard from v, 2s ago\n");
+  EXPECT_EQ(why(), "worker u with v has it (attempt 1), least recently heard from v, 2s ago");
   pass_with_the_leader_alone(3);
   EXPECT_EQ(why(),
             "worker u with v has it (attempt 1), least recently heard from v, 5s ago\n"
-            "worker v is late; after 5s more the job goes to others\n");
+            "worker v is late; after 5s more the job goes to others");
   EXPECT_TRUE(Finish(member.lease, JobState::kSucceeded, FailureClass::kNone, 0, "v").ok());
-  EXPECT_EQ(why(), "worker u with v has it (attempt 1), heard from a moment ago\n") << "v has done its part";
+  EXPECT_EQ(why(), "worker u with v has it (attempt 1), heard from a moment ago") << "v has done its part";
 }
 
 TEST_F(GangTest, OutlivesARestartOfTheCoordinator) {
