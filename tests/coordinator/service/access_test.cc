@@ -66,7 +66,7 @@ TEST_F(SweepOwnerTest, AJobThatTwoPeopleWantIsRetriedByEitherAndCancelledByItsId
   ASSERT_EQ(shared->added(), 0);
   v1::CancelRequest by_id;
   by_id.add_job_ids(shared->jobs(0).id());
-  EXPECT_THAT(std::string(sam_->Cancel(by_id).status().message()), HasSubstr("sweep toms is user/tom"));
+  EXPECT_THAT(std::string(sam_->Cancel(by_id).status().message()), HasSubstr("sweep toms belongs to user/tom"));
   EXPECT_EQ(tom_->Cancel(by_id).status().code(), absl::StatusCode::kPermissionDenied);
   ASSERT_TRUE(client_->Cancel(by_id).ok());
   v1::RetryRequest again;

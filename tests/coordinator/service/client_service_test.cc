@@ -120,6 +120,12 @@ TEST_F(ClientServiceTest, AJobOnSeveralWorkersIsToldWithThemEverywhere) {
     join.set_devices(2);
     ASSERT_TRUE(Worker(ids[n]).Register(join).ok());
   }
+  v1::LeaseRequest question;  // the second has said what data it has: whatever there is
+  question.set_worker_id(ids[1]);
+  question.set_session(testing::kSession);
+  question.set_poll(1);
+  question.set_devices_free(2);
+  ASSERT_TRUE(Worker(ids[1]).Lease(question).ok());
   ASSERT_TRUE(
       client_
           ->SubmitSweep(Submission("schema: sink/v1\nname: pair\ndata: {set: tiny}\nexperiments:\n  - name: one\n"
