@@ -30,7 +30,7 @@ constexpr Pragma kWriterPragmas[] = {
     {"PRAGMA synchronous = FULL", "PRAGMA synchronous", 2},
     {"PRAGMA wal_autocheckpoint = 1000", "PRAGMA wal_autocheckpoint", kCheckpointPages},
     {"PRAGMA journal_size_limit = 67108864", "PRAGMA journal_size_limit", 67108864},
-    {"PRAGMA cache_size = -65536", "PRAGMA cache_size", -65536},
+    {"PRAGMA cache_size = -49152", "PRAGMA cache_size", -49152},
 };
 // A reader that misses a page finds it in the operating system's cache.
 constexpr Pragma kReaderPragmas[] = {{"PRAGMA query_only = ON", "PRAGMA query_only", 1},
