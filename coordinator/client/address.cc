@@ -52,26 +52,28 @@ bool SendAll(const files::Fd& socket, BIO* from, Clock::time_point end) {
   return true;
 }
 
-// Whether the other side's certificate has a coordinator's name. Nobody vouches for it, as nothing secret is said.
-bool IsCoordinator(const files::Fd& socket, Clock::time_point end) {
+// By the name in the certificate that the other side shows. Nobody vouches for it, as nothing secret is said.
+Peer PeerAt(const files::Fd& socket, Clock::time_point end) {
   const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()), &SSL_CTX_free);
   const std::unique_ptr<SSL, decltype(&SSL_free)> tls(context ? SSL_new(context.get()) : nullptr, &SSL_free);
   BIO* const in = BIO_new(BIO_s_mem());
   BIO* const out = BIO_new(BIO_s_mem());
-  if (tls == nullptr || in == nullptr || out == nullptr) return false;
+  if (tls == nullptr || in == nullptr || out == nullptr) return Peer::kSilent;
   SSL_set_bio(tls.get(), in, out);  // owns them from here on
   char buffer[4096];
   for (bool waiting = true; waiting;) {
     waiting = SSL_get_error(tls.get(), SSL_connect(tls.get())) == SSL_ERROR_WANT_READ;
-    if (!waiting || !SendAll(socket, out, end) || !WaitFor(socket, POLLIN, end)) break;
+    if (!waiting || !SendAll(socket, out, end)) break;
+    if (!WaitFor(socket, POLLIN, end)) return Peer::kSilent;
     const ssize_t got = recv(socket.get(), buffer, sizeof buffer, 0);
     waiting = got > 0 && BIO_write(in, buffer, static_cast<int>(got)) == got;
   }
   ERR_clear_error();
   // A server that waits for a certificate of ours has shown its own before.
   X509* const certificate = SSL_get0_peer_certificate(tls.get());
-  return certificate != nullptr &&
-         X509_check_host(certificate, identity::kServerName, sizeof identity::kServerName - 1, 0, nullptr) == 1;
+  const bool named = certificate != nullptr && X509_check_host(certificate, identity::kServerName,
+                                                               sizeof identity::kServerName - 1, 0, nullptr) == 1;
+  return named ? Peer::kCoordinator : Peer::kOther;
 }
 
 }  // namespace
@@ -92,7 +94,7 @@ Peer FindPeer(const std::string& address, absl::Duration patience) {
   for (const addrinfo* entry = addresses.get(); entry != nullptr; entry = entry->ai_next) {
     const files::Fd socket(::socket(entry->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!socket.valid() || !Connect(socket, *entry, end)) continue;
-    return IsCoordinator(socket, end) ? Peer::kCoordinator : Peer::kOther;
+    return PeerAt(socket, end);
   }
   return Peer::kNobody;
 }

@@ -14,8 +14,9 @@ absl::Status CheckAddress(const std::string& text);
 // Who listens at an address that CheckAddress takes.
 enum class Peer {
   kNobody,       // no connection within the time
+  kSilent,       // something that takes connections and says nothing within the time, as a coordinator that hangs
   kCoordinator,  // a server that says of itself that it is one; whether it is ours only a credential can tell
-  kOther,        // something that takes connections and does not: a web server, a database, a tunnel without an end
+  kOther,        // something that answers and does not: a web server, a database, a tunnel without an end
 };
 // Connects and asks, in at most `patience`.
 Peer FindPeer(const std::string& address, absl::Duration patience);

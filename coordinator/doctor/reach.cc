@@ -30,6 +30,7 @@ Finding ExamineRefusal(const std::string& address, Peer listens, const absl::Sta
       return {Level::kFault, kCoordinator, absl::StrCat("nobody answers at ", address),
               "start sink-coordinator, let its port through the firewall, or name another by --coordinator or "
               "$SINK_COORDINATOR"};
+    case Peer::kSilent:
     case Peer::kOther:
       return {Level::kFault, kCoordinator,
               absl::StrCat("what listens at ", address, " does not answer as a coordinator"),
@@ -53,6 +54,7 @@ std::vector<Finding> ExaminePorts(const std::filesystem::path& data,
     case Peer::kNobody:
       return {{Level::kHint, kPorts, absl::StrCat("nobody listens at ", address, ": it is not running"),
                absl::StrCat("sink-coordinator --data ", files::ShellWord(data.string()), " starts it")}};
+    case Peer::kSilent:
     case Peer::kOther:
       return {{Level::kFault, kPorts, absl::StrCat("what listens at ", address, " does not answer as a coordinator"),
                "look at the coordinator's log: it may hang or have too many connections; if another program is there "

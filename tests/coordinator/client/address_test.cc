@@ -80,6 +80,18 @@ class Listener {
   std::thread thread_;
 };
 
+TEST(Address, OfOneThatSaysNothingIsNotTakenForThatOfSomethingElse) {
+  // As with a coordinator that is stopped: the kernel takes the connection, and nobody answers.
+  const int stopped = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in any{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+  socklen_t size = sizeof any;
+  ASSERT_EQ(bind(stopped, reinterpret_cast<sockaddr*>(&any), size), 0);
+  ASSERT_EQ(listen(stopped, 16), 0);
+  ASSERT_EQ(getsockname(stopped, reinterpret_cast<sockaddr*>(&any), &size), 0);
+  EXPECT_EQ(FindPeer("127.0.0.1:" + std::to_string(ntohs(any.sin_port)), absl::Milliseconds(300)), Peer::kSilent);
+  close(stopped);
+}
+
 TEST(Address, OfSomethingElseIsToldFromThatOfACoordinator) {
   const Listener web("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), silent("");
   EXPECT_EQ(FindPeer(web.address(), absl::Seconds(5)), Peer::kOther);
