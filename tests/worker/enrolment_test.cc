@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <thread>
 
 #include "absl/time/clock.h"
 #include "coordinator/identity/authority.h"
@@ -264,7 +265,9 @@ TEST_F(EnrolmentTest, WithoutACredentialItSaysWhenWhatAnswersIsNoCoordinator) {
   EnrolmentOptions options = Options(door_);
   options.address = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
   options.default_credential = folder_ / "nothing";
+  std::thread hangs_up([&listener] { const files::Fd peer(accept(listener.get(), nullptr, nullptr)); });
   const absl::Status status = Enrolment(options).Ensure();
+  hangs_up.join();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()), HasSubstr(options.address + ", but it is not a coordinator"));
 }
