@@ -54,12 +54,10 @@ absl::StatusOr<identity::Credential> Enrolment::JoinWith() const {
   if (options_.token) return *options_.token;
   auto found = identity::ReadCredential(options_.default_credential);
   if (!absl::IsNotFound(found.status())) return found;
-  const std::string& place = options_.default_credential;
-  return absl::UnavailableError(
-      absl::StrCat("cannot join the coordinator at ", options_.address, ": there is no credential for it",
-                   place.empty() ? ", and neither $HOME nor $SINK_CREDENTIALS says where one would be" : " in ", place,
-                   "; is it running here? where it runs elsewhere, its admin makes a token by `sinkctl "
-                   "worker token`, for --join"));
+  return absl::UnavailableError(absl::StrCat(
+      "cannot join the coordinator at ", options_.address, ": ", identity::NoCredentialAt(options_.default_credential),
+      "; is it running here? where it runs elsewhere, its admin makes a token by `sinkctl "
+      "worker token`, for --join"));
 }
 
 absl::Status Enrolment::Ensure() {

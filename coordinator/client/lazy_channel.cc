@@ -45,8 +45,7 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> FindCredentials(const 
   if (credential.ok()) return identity::MakeChannelCredentials(place);
   if (!absl::IsNotFound(credential.status())) return credential.status();
   return absl::UnavailableError(
-      absl::StrCat("cannot reach the coordinator at ", options.address, ": there is no credential for it",
-                   place.empty() ? ", and neither $HOME nor $SINK_CREDENTIALS says where one would be" : " in ", place,
+      absl::StrCat("cannot reach the coordinator at ", options.address, ": ", identity::NoCredentialAt(place),
                    "; is it running? start it with `sink-coordinator --data DIR` as this user, or, where it runs "
                    "elsewhere, ask its admin for a login"));
 }

@@ -11,8 +11,8 @@
 namespace sink {
 namespace {
 
-constexpr size_t kMaxCauseBytes =
-    8 * kMaxTextBytes;  // of the leader and all members: of a large gang each may say much
+// Of the leader and all members: of a large gang each may say much.
+constexpr size_t kMaxCauseBytes = 8 * kMaxTextBytes;
 
 }  // namespace
 

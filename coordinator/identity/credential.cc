@@ -178,6 +178,12 @@ std::string CredentialPlace(const std::string& address, absl::FunctionRef<const 
   return config.empty() ? "" : absl::StrCat(config, "/", AddressFolder(address));
 }
 
+std::string NoCredentialAt(const std::string& place) {
+  return absl::StrCat("there is no credential for it",
+                      place.empty() ? ", and neither $HOME nor $SINK_CREDENTIALS says where one would be" : " in ",
+                      place);
+}
+
 std::string AddressFolder(absl::string_view address) {
   const size_t colon = address.rfind(':');
   absl::string_view host = address.substr(0, colon);

@@ -71,6 +71,8 @@ const char* ProcessEnvironment(const char* name);
 // Where the environment says that the credential for the coordinator at `address` is: $SINK_CREDENTIALS, else
 // $XDG_CONFIG_HOME/sink/HOST_PORT, else ~/.config/sink/HOST_PORT. Empty when there is no home.
 std::string CredentialPlace(const std::string& address, absl::FunctionRef<const char*(const char*)> getenv);
+// What to tell people where nothing is at such a place, or there is none: "there is no credential for it ...".
+std::string NoCredentialAt(const std::string& place);
 // The folder "sink" of a person's configuration; empty when there is no home.
 std::string ConfigFolder(absl::FunctionRef<const char*(const char*)> getenv);
 // "127.0.0.1:7070" -> "127.0.0.1_7070"; "localhost" and "[::1]" are the same machine as 127.0.0.1.
